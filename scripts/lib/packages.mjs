@@ -1,0 +1,32 @@
+// The Debian packages the project uses, and what for. The switch itself needs none of them.
+
+const QEMU = { x64: 'qemu-system-x86', arm64: 'qemu-system-arm' }[process.arch];
+
+/** What `npm start` uses: two real guests, and the programs that show that they are reached. */
+export const DEMO_PACKAGES = [
+  ...(QEMU === undefined ? [] : [{ name: QEMU, why: 'boots the guests (software emulation)' }]),
+  { name: 'busybox-static', why: 'is what runs inside the guests' },
+  { name: 'iputils-ping', why: 'pings the guests from the host' },
+  { name: 'curl', why: 'fetches pages from the guests' },
+  { name: 'iperf3', why: 'measures throughput' },
+];
+
+/** What `npm test` uses beyond that: other programs as oracles, and the hostile host. */
+export const TEST_PACKAGES = [
+  ...DEMO_PACKAGES,
+  { name: 'iproute2', why: 'sets up and inspects what the switch is tested on' },
+  { name: 'ebtables', why: 'makes the ARP drop that breaks a Linux bridge' },
+  { name: 'iptables', why: 'makes the FORWARD drop that breaks a Linux bridge' },
+  { name: 'nftables', why: 'makes the bridge-family drop that breaks a Linux bridge' },
+  { name: 'tcpdump', why: 'reads frames as an independent decoder' },
+  { name: 'iputils-arping', why: 'asks for addresses by ARP' },
+  { name: 'ethtool', why: 'turns offloads on and off' },
+  { name: 'vde2', why: 'is the userspace switch the benchmark compares with' },
+  { name: 'gcc', why: "compiles the benchmark's TAP holder" },
+  { name: 'libc6-dev', why: "compiles the benchmark's TAP holder" },
+];
+
+/** Names what could not be installed, one line each. */
+export function formatMissing({ name, why }) {
+  return `Debian package ${name} is not installed (it ${why})`;
+}

@@ -1,0 +1,73 @@
+/** A whole configuration: shape, then networks, then VMs, then what networks must not share. */
+import { configError, type Locate, nowhere } from './fault.ts';
+import { type NetworkConfig, networkFrom } from './network.ts';
+import { type ConfigInput, ConfigSchema } from './schema.ts';
+import { checkShape } from './shape.ts';
+import { formatSubnet, overlap } from './subnet.ts';
+import { type VmConfig, vmFrom } from './vm.ts';
+
+export { type HostPortConfig, type NetworkConfig, resolveNetwork } from './network.ts';
+export { resolveVm, type VmConfig } from './vm.ts';
+
+export interface SwitchConfig {
+  networks: Map<string, NetworkConfig>;
+  vms: Map<string, VmConfig>;
+  /** Whether the switch refuses to start when VM TAPs cannot be shielded from the host's stack */
+  guard: 'required' | 'off';
+  /** Datapath threads */
+  workers: number;
+}
+
+/** Throws for whatever the host ports of two networks must not share: an interface, or a route of the host. */
+function checkHostPorts(networks: ReadonlyMap<string, NetworkConfig>, locate: Locate): void {
+  const seen: NetworkConfig[] = [];
+  for (const network of networks.values()) {
+    const { name, subnet, hostPort } = network;
+    if (hostPort === undefined) continue;
+    for (const other of seen) {
+      if (hostPort.netns !== other.hostPort?.netns) continue;
+      if (hostPort.name === other.hostPort?.name) {
+        const message = `${hostPort.name} is already the host port of network ${other.name}`;
+        const nextStep = 'Give each host port a name of its own.';
+        throw configError('TAP_IN_USE', locate, ['networks', name, 'hostPort'], message, nextStep);
+      }
+      if (overlap(subnet, other.subnet)) {
+        const message = `${formatSubnet(subnet)} overlaps ${formatSubnet(other.subnet)} of network ${other.name}`;
+        const nextStep = 'Two networks with a host port need subnets apart from each other.';
+        throw configError('CONFIG_INVALID', locate, ['networks', name, 'subnet'], message, nextStep);
+      }
+    }
+    seen.push(network);
+  }
+}
+
+/** The same as `resolveConfig`, with errors that name the place in a file. */
+export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
+  checkShape(ConfigSchema, input, locate, []);
+  const {
+    networks: networkInputs,
+    vms: vmInputs = {},
+    guard = 'required',
+    workers = 1,
+  } = input as ConfigInput;
+  const networks = new Map<string, NetworkConfig>();
+  for (const [name, network] of Object.entries(networkInputs)) {
+    networks.set(name, networkFrom(name, network, locate));
+  }
+  checkHostPorts(networks, locate);
+  const vms = new Map<string, VmConfig>();
+  for (const [id, vm] of Object.entries(vmInputs)) {
+    vms.set(id, vmFrom(id, vm, networks, vms.values(), locate));
+  }
+  return { networks, vms, guard, workers };
+}
+
+/**
+ * Checks a whole configuration (the value a configuration file holds, see `ConfigInput`) and turns its text into
+ * numbers.
+ * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, TAP_IN_USE, ADDRESS_IN_USE or
+ * MAC_IN_USE
+ */
+export function resolveConfig(input: unknown): SwitchConfig {
+  return resolveLocated(input, nowhere);
+}

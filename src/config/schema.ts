@@ -1,0 +1,95 @@
+/**
+ * The configuration as users write it: shape, defaults in words and the input types. What a schema cannot say (an
+ * address inside a subnet, a TAP used twice) is checked in network.ts, vm.ts and resolve.ts.
+ */
+import { type Static, Type } from 'typebox';
+
+const closed = { additionalProperties: false } as const;
+
+export const HostPortSchema = Type.Object(
+  {
+    name: Type.Optional(
+      Type.String({ description: 'Name of the TAP the switch makes on the host (default tapsw0)' }),
+    ),
+    address: Type.String({ description: "The host's IPv4 address inside the subnet" }),
+    mtu: Type.Optional(
+      Type.Integer({ minimum: 576, maximum: 65520, description: 'MTU in bytes (default 1500)' }),
+    ),
+    netns: Type.Optional(
+      Type.String({
+        description: "Path of the network namespace the port is made in (default the switch's own)",
+      }),
+    ),
+    allowFromGuests: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'Ports of this address that guests may open, "tcp/PORT" or "udp/PORT" (default none)',
+      }),
+    ),
+  },
+  closed,
+);
+
+export const NetworkSchema = Type.Object(
+  {
+    subnet: Type.String({ description: 'IPv4 subnet in CIDR form, for instance 192.168.0.0/16' }),
+    gateway: Type.String({ description: "The guests' gateway, an address inside the subnet" }),
+    mode: Type.Optional(
+      Type.Enum(['isolated', 'shared'], {
+        description: 'Whether VMs reach each other: isolated (default) or shared',
+      }),
+    ),
+    hostPort: Type.Optional(HostPortSchema),
+  },
+  closed,
+);
+
+export const VmSchema = Type.Object(
+  {
+    network: Type.Optional(Type.String({ description: 'Name of the network (default "default")' })),
+    tap: Type.String({ description: "Name of the VM's TAP, or of any Ethernet-like interface" }),
+    netns: Type.Optional(
+      Type.String({
+        description: "Path of the network namespace the TAP lives in (default the switch's own)",
+      }),
+    ),
+    mac: Type.Optional(
+      Type.String({ description: 'The only MAC address the VM may use (default the first it uses)' }),
+    ),
+    ip: Type.Optional(
+      Type.String({ description: 'The only IPv4 address the VM may use (default the first it uses)' }),
+    ),
+    takeover: Type.Optional(
+      Type.Boolean({
+        description:
+          'Release the TAP from a bridge it is attached to, instead of refusing it (default false)',
+      }),
+    ),
+    forwards: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'Ports of the host that lead into the VM, "[host-ip:]host-port:guest-port[/tcp|udp]"',
+      }),
+    ),
+  },
+  closed,
+);
+
+export const ConfigSchema = Type.Object(
+  {
+    networks: Type.Record(Type.String(), NetworkSchema, { description: 'Networks by name' }),
+    vms: Type.Optional(Type.Record(Type.String(), VmSchema, { description: 'VMs by id' })),
+    guard: Type.Optional(
+      Type.Enum(['required', 'off'], {
+        description: "Whether VM TAPs are shielded from the host's own network stack (default required)",
+      }),
+    ),
+    workers: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 16, description: 'Datapath threads (default 1)' }),
+    ),
+  },
+  closed,
+);
+
+export type HostPortInput = Static<typeof HostPortSchema>;
+export type NetworkInput = Static<typeof NetworkSchema>;
+export type VmInput = Static<typeof VmSchema>;
+export type ConfigInput = Static<typeof ConfigSchema>;

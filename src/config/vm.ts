@@ -1,0 +1,158 @@
+/** One VM of the configuration: text in, numbers out, checked against the networks and the other VMs. */
+import { formatIpv4 } from '../wire/ipv4.ts';
+import { formatMac, parseMac } from '../wire/mac.ts';
+import { hostAddress } from './address.ts';
+import { configError, type Locate, nowhere, type Path, quote } from './fault.ts';
+import {
+  ID_RULE,
+  INTERFACE_NAME_RULE,
+  isId,
+  isInterfaceName,
+  isNamespacePath,
+  NAMESPACE_PATH_RULE,
+} from './names.ts';
+import type { NetworkConfig } from './network.ts';
+import { PORT_FORWARD_RULE, type PortForward, parsePortForward } from './ports.ts';
+import { type VmInput, VmSchema } from './schema.ts';
+import { checkShape } from './shape.ts';
+import { didYouMean } from './suggest.ts';
+
+export interface VmConfig {
+  id: string;
+  /** Name of its network */
+  network: string;
+  /** Name of its TAP or other Ethernet-like interface */
+  tap: string;
+  /** Path of the network namespace the TAP lives in; our own where absent */
+  netns?: string;
+  /** The only MAC the VM may use, as a 48-bit number; the first it uses where absent */
+  mac?: number;
+  /** The only IPv4 address the VM may use, as uint32; the first it uses where absent */
+  ip?: number;
+  /** Whether the TAP is released from a bridge that holds it */
+  takeover: boolean;
+  forwards: PortForward[];
+}
+
+const GROUP_BIT = 2 ** 40; // the lowest bit of the first octet: IEEE 802, I/G
+
+function resolveMac(text: string, locate: Locate, path: Path): number {
+  const mac = parseMac(text);
+  const fail = (message: string) =>
+    configError(
+      'CONFIG_INVALID',
+      locate,
+      path,
+      message,
+      'Write a unicast MAC, for instance 06:00:c0:a8:00:0e.',
+    );
+  if (mac === undefined) throw fail(`${quote(text)} is not a MAC address`);
+  if (Math.floor(mac / GROUP_BIT) % 2 === 1) throw fail(`${formatMac(mac)} is a multicast address`);
+  if (mac === 0) throw fail(`${formatMac(mac)} is no address`);
+  return mac;
+}
+
+function resolveAddress(text: string, network: NetworkConfig, locate: Locate, path: Path): number {
+  const address = hostAddress(text, network.subnet, locate, path);
+  const owners = [
+    { owner: 'gateway', taken: network.gateway },
+    { owner: 'host port', taken: network.hostPort?.address },
+  ];
+  const other = owners.find(({ taken }) => taken === address);
+  if (other === undefined) return address;
+  const message = `${formatIpv4(address)} is already the address of the ${other.owner}`;
+  throw configError('ADDRESS_IN_USE', locate, path, message, 'Give the VM an address of its own.');
+}
+
+/** Throws for whatever `vm` and `other` must not share. */
+function checkDistinct(vm: VmConfig, other: VmConfig, locate: Locate): void {
+  const path = ['vms', vm.id];
+  if (vm.id === other.id) {
+    const nextStep = 'Detach it first, or use another id.';
+    throw configError('VM_EXISTS', locate, path, 'a VM of this id exists already', nextStep);
+  }
+  if (vm.tap === other.tap && vm.netns === other.netns) {
+    const message = `${vm.tap} is already the TAP of ${other.id}`;
+    throw configError('TAP_IN_USE', locate, [...path, 'tap'], message, 'Give each VM a TAP of its own.');
+  }
+  if (vm.network !== other.network) return;
+  if (vm.ip !== undefined && vm.ip === other.ip) {
+    const message = `${formatIpv4(vm.ip)} is already the address of ${other.id}`;
+    const nextStep = 'Give each VM of a network an address of its own.';
+    throw configError('ADDRESS_IN_USE', locate, [...path, 'ip'], message, nextStep);
+  }
+  if (vm.mac !== undefined && vm.mac === other.mac) {
+    const message = `${formatMac(vm.mac)} is already the MAC address of ${other.id}`;
+    const nextStep = 'Give each VM of a network a MAC address of its own.';
+    throw configError('MAC_IN_USE', locate, [...path, 'mac'], message, nextStep);
+  }
+}
+
+/** Throws where the VM's TAP is the very interface that some network's host port is made as. */
+function checkHostPorts(vm: VmConfig, networks: ReadonlyMap<string, NetworkConfig>, locate: Locate): void {
+  for (const { name, hostPort } of networks.values()) {
+    if (hostPort?.name !== vm.tap || hostPort.netns !== vm.netns) continue;
+    const message = `${vm.tap} is already the host port of network ${name}`;
+    throw configError('TAP_IN_USE', locate, ['vms', vm.id, 'tap'], message, 'Give the VM a TAP of its own.');
+  }
+}
+
+/** The same as `resolveVm` for input whose shape is already checked. */
+export function vmFrom(
+  id: string,
+  input: VmInput,
+  networks: ReadonlyMap<string, NetworkConfig>,
+  otherVms: Iterable<VmConfig>,
+  locate: Locate,
+): VmConfig {
+  const base = ['vms', id];
+  const fail = (path: Path, message: string, nextStep: string) =>
+    configError('CONFIG_INVALID', locate, [...base, ...path], message, nextStep);
+  const { network: networkName = 'default', tap, netns, mac, ip, takeover = false, forwards = [] } = input;
+
+  if (!isId(id)) throw fail([], `${quote(id)} is not a valid id`, ID_RULE);
+  const network = networks.get(networkName);
+  if (network === undefined) {
+    const message = `there is no network ${quote(networkName)}${didYouMean(networkName, networks.keys())}`;
+    const nextStep = `Known networks: ${[...networks.keys()].join(', ') || 'none'}.`;
+    throw configError('NETWORK_UNKNOWN', locate, [...base, 'network'], message, nextStep);
+  }
+  if (!isInterfaceName(tap)) {
+    throw fail(['tap'], `${quote(tap)} is not a valid interface name`, INTERFACE_NAME_RULE);
+  }
+  if (netns !== undefined && !isNamespacePath(netns)) {
+    throw fail(['netns'], `${quote(netns)} is not the path of a network namespace`, NAMESPACE_PATH_RULE);
+  }
+  const vm: VmConfig = {
+    id,
+    network: networkName,
+    tap,
+    ...(netns !== undefined && { netns }),
+    ...(mac !== undefined && { mac: resolveMac(mac, locate, [...base, 'mac']) }),
+    ...(ip !== undefined && { ip: resolveAddress(ip, network, locate, [...base, 'ip']) }),
+    takeover,
+    forwards: forwards.map((text, index) => {
+      const forward = parsePortForward(text);
+      if (forward !== undefined) return forward;
+      throw fail(['forwards', index], `${quote(text)} is not a port forward`, PORT_FORWARD_RULE);
+    }),
+  };
+  checkHostPorts(vm, networks, locate);
+  for (const other of otherVms) checkDistinct(vm, other, locate);
+  return vm;
+}
+
+/**
+ * Checks one VM against the networks and the VMs that exist, and turns its text into numbers.
+ * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, VM_EXISTS, TAP_IN_USE,
+ * ADDRESS_IN_USE or MAC_IN_USE
+ */
+export function resolveVm(
+  id: string,
+  input: VmInput,
+  networks: ReadonlyMap<string, NetworkConfig>,
+  otherVms: Iterable<VmConfig>,
+): VmConfig {
+  checkShape(VmSchema, input, nowhere, ['vms', id]);
+  return vmFrom(id, input, networks, otherVms, nowhere);
+}

@@ -1,0 +1,45 @@
+/** What the control thread and a datapath worker say to each other. */
+import type { FaultPlan } from '../port/faulty-port.ts';
+import type { TableMemory } from '../switch/tables.ts';
+
+/** A port as every worker must know it: any worker may send to any port, one receives from it. */
+export interface PortBinding {
+  readonly port: number;
+  readonly network: number;
+  readonly kind: 'packet' | 'tap';
+  readonly fd: number;
+  /** Number of the worker that receives from it */
+  readonly worker: number;
+  readonly faults?: FaultPlan | undefined;
+}
+
+export type Command =
+  | { readonly op: 'attach'; readonly binding: PortBinding }
+  | { readonly op: 'detach'; readonly port: number }
+  /** Tell the guest on `port` the gateway's MAC */
+  | { readonly op: 'announce'; readonly port: number }
+  /** Report each time `fd` becomes readable, as `watched` with this token */
+  | { readonly op: 'watch'; readonly fd: number; readonly token: number }
+  | { readonly op: 'unwatch'; readonly fd: number; readonly token: number }
+  | { readonly op: 'stop' }
+  /** Throw: how tests see a worker die */
+  | { readonly op: 'crash' };
+
+export type CommandMessage = Command & { readonly sequence: number };
+
+export type WorkerMessage =
+  | { readonly type: 'done'; readonly sequence: number }
+  | { readonly type: 'watched'; readonly token: number };
+
+/** What a worker is started with. */
+export interface WorkerSetup {
+  readonly worker: number;
+  readonly tables: TableMemory;
+  readonly counters: SharedArrayBuffer;
+  /** One int32 a worker, which advances while it lives */
+  readonly heartbeats: SharedArrayBuffer;
+  readonly epollFd: number;
+  readonly wakeFd: number;
+  /** Whether TCP connections in mid-stream are picked up at first, see HostPolicy */
+  readonly pickup: boolean;
+}

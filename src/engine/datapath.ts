@@ -1,0 +1,202 @@
+/**
+ * The datapath: one run-to-completion loop over the ports of one worker.
+ *
+ * Theory of operation. The thread sleeps in `epoll_wait` until a port is readable, the control thread has something
+ * to say (an eventfd), or a second passes. For each readable port it takes one batch, lets the switch decide about
+ * each frame, hands the gateway what is its own, and sends what leaves by one port with one call; then comes the next
+ * port, so that a busy port delays another by one batch at most. Nothing here awaits, allocates per frame, or throws
+ * for a bad frame.
+ *
+ *     epoll_wait -> port.receive -> forwarder.decide -> (gateway.handle) -> egress rows -> port.transmit
+ *
+ * It knows all ports, to send to them, but receives from its own only. Commands are handled between batches, so none
+ * ever sees a batch half done: once `detach` is acknowledged, the descriptor may be closed.
+ *
+ * Failure. A throw ends the thread; the control thread starts another on the same shared memory and descriptors.
+ */
+
+import { Gateway } from '../gateway/gateway.ts';
+import { BATCH_FRAMES, FrameBatch } from '../port/batch.ts';
+import { FaultyPort } from '../port/faulty-port.ts';
+import { PacketPort, PacketVectors } from '../port/packet-port.ts';
+import type { Port } from '../port/port.ts';
+import { TapPort } from '../port/tap-port.ts';
+import { Forwarder } from '../switch/forwarder.ts';
+import { GATEWAY_PORT, KIND_VM, MAX_NETWORKS, MAX_PORTS, Tables } from '../switch/tables.ts';
+import { dropReason, FLOOD } from '../switch/verdict.ts';
+import { Clock } from '../sys/clock.ts';
+import { EPOLLET, EPOLLIN, Epoll } from '../sys/epoll.ts';
+import { clearEventfd } from '../sys/eventfd.ts';
+import { CounterBlock } from '../telemetry/counters.ts';
+import type { Command, PortBinding, WorkerSetup } from './commands.ts';
+import { EgressQueues } from './egress.ts';
+
+/** Longest sleep, `ms`: a thread inside a foreign call cannot be ended, so it comes out of it now and then. */
+const MAX_SLEEP_MS = 500;
+const EVENTS_PER_WAIT = 64;
+const WAKE_TOKEN = 0;
+
+export class Datapath {
+  readonly #setup: WorkerSetup;
+  readonly #clock = new Clock();
+  readonly #batch = new FrameBatch(BATCH_FRAMES);
+  readonly #vectors = new PacketVectors(this.#batch);
+  readonly #egress = new EgressQueues();
+  readonly #ports: (Port | undefined)[] = new Array(MAX_PORTS).fill(undefined);
+  /** Ports of each network, for flooding */
+  readonly #members: number[][] = Array.from({ length: MAX_NETWORKS }, () => []);
+  /** Ports this worker receives from */
+  readonly #own = new Set<number>();
+  /** Own ports that can have frames without their descriptor telling */
+  readonly #timed: number[] = [];
+  readonly #tables: Tables;
+  readonly #counters: CounterBlock;
+  readonly #heartbeats: Int32Array;
+  readonly #forwarder: Forwarder;
+  readonly #gateway: Gateway;
+  readonly #epoll: Epoll;
+  readonly #commands: () => void;
+  readonly #watched: (token: number) => void;
+  #running = true;
+
+  /**
+   * @param commands called when the control thread has said something; it calls {@link execute}
+   * @param watched called with the token of a watched descriptor that became readable
+   */
+  constructor(setup: WorkerSetup, commands: () => void, watched: (token: number) => void) {
+    this.#setup = setup;
+    this.#commands = commands;
+    this.#watched = watched;
+    this.#tables = new Tables(setup.tables, setup.worker);
+    this.#counters = new CounterBlock(setup.counters, setup.worker, MAX_PORTS);
+    this.#heartbeats = new Int32Array(setup.heartbeats);
+    this.#forwarder = new Forwarder(this.#tables, this.#clock, setup.pickup);
+    this.#gateway = new Gateway(this.#tables, this.#clock, this.#forwarder, this.#counters);
+    this.#epoll = new Epoll(setup.epollFd, EVENTS_PER_WAIT);
+    this.#epoll.add(setup.wakeFd, EPOLLIN, WAKE_TOKEN);
+  }
+
+  /** Runs until told to stop. */
+  run(): void {
+    while (this.#running) {
+      const ready = this.#epoll.wait(this.#sleepMs());
+      this.#clock.tick();
+      Atomics.add(this.#heartbeats, this.#setup.worker, 1);
+      for (let i = 0; i < ready; i++) {
+        const token = this.#epoll.token(i);
+        if (token > WAKE_TOKEN) this.#service(token);
+        else if (token === WAKE_TOKEN) this.#wake();
+        else this.#watched(-token);
+      }
+      for (let i = 0; i < this.#timed.length; i++) this.#service(this.#timed[i] as number);
+    }
+    this.#epoll.release();
+    this.#vectors.release();
+    this.#batch.release();
+  }
+
+  #sleepMs(): number {
+    let sleep = MAX_SLEEP_MS;
+    for (let i = 0; i < this.#timed.length; i++) {
+      const due = this.#ports[this.#timed[i] as number]?.dueInMs?.() ?? -1;
+      if (due >= 0 && due < sleep) sleep = due;
+    }
+    return sleep;
+  }
+
+  #wake(): void {
+    clearEventfd(this.#setup.wakeFd);
+    this.#commands();
+  }
+
+  /** Moves one batch of frames on from the port they wait at. */
+  #service(ingress: number): void {
+    const port = this.#ports[ingress];
+    if (port === undefined) return;
+    const count = port.receive(this.#batch);
+    for (let slot = 0; slot < count; slot++) this.#forward(slot, ingress);
+    if (this.#egress.rows > 0) this.#transmit();
+  }
+
+  #forward(slot: number, ingress: number): void {
+    let verdict = this.#forwarder.decide(this.#batch, slot, ingress);
+    if (verdict === GATEWAY_PORT) verdict = this.#gateway.handle(this.#batch, slot, ingress);
+    if (verdict > GATEWAY_PORT) this.#egress.add(verdict, slot);
+    else if (verdict === FLOOD) this.#flood(slot, ingress);
+    else this.#counters.dropped(ingress, dropReason(verdict), 1);
+  }
+
+  /** Sends a frame to every VM of its network but the one it came from. The host port gets nothing that is flooded. */
+  #flood(slot: number, ingress: number): void {
+    const members = this.#members[this.#tables.network(ingress)] as number[];
+    for (let i = 0; i < members.length; i++) {
+      const port = members[i] as number;
+      if (port === ingress || this.#tables.kind(port) !== KIND_VM || !this.#tables.carrier(port)) continue;
+      this.#egress.add(port, slot);
+    }
+  }
+
+  #transmit(): void {
+    const egress = this.#egress;
+    for (let row = 0; row < egress.rows; row++) {
+      const port = this.#ports[egress.port(row)];
+      port?.transmit(this.#batch, egress.slots, egress.first(row), egress.count(row));
+    }
+    egress.clear();
+  }
+
+  /** Carries a command out. Called from the `commands` callback only. */
+  execute(command: Command): void {
+    switch (command.op) {
+      case 'attach':
+        return this.#attach(command.binding);
+      case 'detach':
+        return this.#detach(command.port);
+      case 'announce':
+        return this.#announce(command.port);
+      case 'watch':
+        return this.#epoll.add(command.fd, EPOLLIN | EPOLLET, -command.token);
+      case 'unwatch':
+        return this.#epoll.remove(command.fd);
+      case 'stop':
+        this.#running = false;
+        return;
+      case 'crash':
+        throw new Error('crashed on request');
+    }
+  }
+
+  #attach({ port: number, network, kind, fd, worker, faults }: PortBinding): void {
+    const plain =
+      kind === 'packet'
+        ? new PacketPort(fd, number, this.#vectors, this.#counters)
+        : new TapPort(fd, number, this.#counters);
+    const port = faults ? new FaultyPort(plain, number, faults, this.#counters, () => this.#clock.ms) : plain;
+    this.#ports[number] = port;
+    this.#members[network]?.push(number);
+    if (worker !== this.#setup.worker) return;
+    this.#own.add(number);
+    this.#epoll.add(fd, EPOLLIN, number);
+    if (port instanceof FaultyPort) this.#timed.push(number);
+  }
+
+  #detach(number: number): void {
+    const port = this.#ports[number];
+    if (port === undefined) return;
+    this.#ports[number] = undefined;
+    for (const members of this.#members) {
+      const at = members.indexOf(number);
+      if (at >= 0) members.splice(at, 1);
+    }
+    const timed = this.#timed.indexOf(number);
+    if (timed >= 0) this.#timed.splice(timed, 1);
+    if (this.#own.delete(number)) this.#epoll.remove(port.fd);
+  }
+
+  #announce(number: number): void {
+    if (this.#ports[number] === undefined) return;
+    this.#gateway.neighbours.announceGateway(this.#batch, 0, this.#tables.network(number));
+    this.#egress.add(number, 0);
+    this.#transmit();
+  }
+}

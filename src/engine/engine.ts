@@ -1,0 +1,126 @@
+/**
+ * The datapath workers together: which ports exist, which worker receives from which, and the shared memory they
+ * work on. Knows nothing of VMs, interfaces or files: it is handed descriptors.
+ */
+import { TapswitchError } from '../errors.ts';
+import type { FaultPlan } from '../port/faulty-port.ts';
+import { allocateTables, MAX_PORTS, Tables } from '../switch/tables.ts';
+import { allocateCounters, CounterBlock, CounterReader, type PortStats } from '../telemetry/counters.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { PortBinding } from './commands.ts';
+import { WorkerThread } from './worker-thread.ts';
+
+export interface PortOptions {
+  readonly network: number;
+  readonly kind: 'packet' | 'tap';
+  readonly fd: number;
+  readonly faults?: FaultPlan | undefined;
+}
+
+export class Engine {
+  /** What the workers know; the control thread writes it before it tells them */
+  readonly tables: Tables;
+  readonly #counters: CounterReader;
+  readonly #own: CounterBlock;
+  readonly #heartbeats: Int32Array;
+  readonly #threads: WorkerThread[] = [];
+  readonly #used = new Uint8Array(MAX_PORTS).fill(1, 0, 1);
+  readonly #watchers = new Map<number, () => void>();
+  #nextToken = 1;
+
+  /** @param workers number of datapath threads */
+  constructor(workers: number, log: Logger) {
+    const tables = allocateTables();
+    // The control thread counts too, in a block behind the workers'.
+    const counters = allocateCounters(workers + 1, MAX_PORTS);
+    const heartbeats = new SharedArrayBuffer(workers * Int32Array.BYTES_PER_ELEMENT);
+    this.tables = new Tables(tables, workers);
+    this.#counters = new CounterReader(counters, MAX_PORTS);
+    this.#own = new CounterBlock(counters, workers, MAX_PORTS);
+    this.#heartbeats = new Int32Array(heartbeats);
+    for (let worker = 0; worker < workers; worker++) {
+      const setup = { worker, tables, counters, heartbeats };
+      const watched = (token: number) => this.#watchers.get(token)?.();
+      const died = () => this.tables.unlockDead(worker);
+      this.#threads.push(new WorkerThread(setup, log, watched, died));
+    }
+  }
+
+  /** Number for a new port. Throws TOO_MANY_PORTS. */
+  reservePort(): number {
+    const port = this.#used.indexOf(0);
+    if (port < 0) {
+      throw new TapswitchError(
+        'TOO_MANY_PORTS',
+        `all ${MAX_PORTS - 1} ports are in use`,
+        'Detach a VM, or run a second switch for the rest.',
+      );
+    }
+    this.#used[port] = 1;
+    this.#counters.clear(port);
+    return port;
+  }
+
+  releasePort(port: number): void {
+    this.#used[port] = 0;
+  }
+
+  /** Gives a port its descriptor; its record in {@link tables} must be there. Resolves when every worker knows it. */
+  async plug(port: number, { network, kind, fd, faults }: PortOptions): Promise<void> {
+    const worker = port % this.#threads.length;
+    const binding: PortBinding = { port, network, kind, fd, worker, faults };
+    await Promise.all(this.#threads.map((thread) => thread.attach(binding)));
+  }
+
+  /** Takes the descriptor away again; once resolved it may be closed. */
+  async unplug(port: number): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.detach(port)));
+  }
+
+  /** Tells the guest on `port` the gateway's MAC. */
+  async announce(port: number): Promise<void> {
+    await this.#threadOf(port).announce(port);
+  }
+
+  #threadOf(port: number): WorkerThread {
+    return this.#threads[port % this.#threads.length] as WorkerThread;
+  }
+
+  /** Calls `changed` on the control thread whenever `fd` becomes readable, until the returned function is called. */
+  async watch(fd: number, changed: () => void): Promise<() => Promise<void>> {
+    const token = this.#nextToken++;
+    const thread = this.#threads[0] as WorkerThread;
+    this.#watchers.set(token, changed);
+    await thread.watch(fd, token);
+    return async () => {
+      this.#watchers.delete(token);
+      await thread.unwatch(fd, token);
+    };
+  }
+
+  /** Counts frames that were lost before they reached a worker. */
+  countDropped(port: number, reason: number, frames: number): void {
+    this.#own.dropped(port, reason, frames);
+  }
+
+  stats(port: number): PortStats {
+    return this.#counters.read(port);
+  }
+
+  /** Per worker: a number that advances at least once a second while it lives, and how often it was replaced. */
+  workers(): { heartbeat: number; replaced: number }[] {
+    return this.#threads.map((thread, worker) => ({
+      heartbeat: Atomics.load(this.#heartbeats, worker),
+      replaced: thread.replaced,
+    }));
+  }
+
+  /** Makes a worker throw. For tests. */
+  crashWorker(worker: number): void {
+    this.#threads[worker]?.crash();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.stop()));
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * News of the interfaces the switch uses, per network namespace: one monitor each, for as long as somebody in that
+ * namespace wants to know.
+ */
+import { type Link, LinkMonitor } from '../sys/rtnetlink.ts';
+import type { Engine } from './engine.ts';
+import { within, withLinks } from './namespace.ts';
+import { explaining } from './system-errors.ts';
+
+/** Called with an interface that appeared or changed, or with `undefined` when the one of that name went. */
+export type LinkListener = (link: Link | undefined) => void;
+
+interface NamespaceWatch {
+  readonly monitor: LinkMonitor;
+  readonly listeners: Map<string, LinkListener>;
+  stop: () => Promise<void>;
+}
+
+export class LinkWatch {
+  readonly #engine: Engine;
+  readonly #watches = new Map<string | undefined, NamespaceWatch>();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Begins to tell `listener` of the interface called `name` in a namespace. */
+  async add(namespace: string | undefined, name: string, listener: LinkListener): Promise<void> {
+    let watch = this.#watches.get(namespace);
+    if (watch === undefined) {
+      const monitor = within(namespace, () => explaining('CAP_NET_ADMIN', () => new LinkMonitor()));
+      watch = { monitor, listeners: new Map(), stop: async () => {} };
+      this.#watches.set(namespace, watch);
+      const started = watch;
+      watch.stop = await this.#engine.watch(monitor.fd, () => this.#read(namespace, started));
+    }
+    watch.listeners.set(name, listener);
+  }
+
+  async remove(namespace: string | undefined, name: string): Promise<void> {
+    const watch = this.#watches.get(namespace);
+    if (watch === undefined || !watch.listeners.delete(name) || watch.listeners.size > 0) return;
+    this.#watches.delete(namespace);
+    await watch.stop();
+    watch.monitor.close();
+  }
+
+  #read(namespace: string | undefined, { monitor, listeners }: NamespaceWatch): void {
+    if (this.#watches.get(namespace)?.monitor !== monitor) return;
+    for (const event of monitor.read()) {
+      if (event.type === 'overrun') {
+        this.#listAgain(namespace, listeners);
+        return;
+      }
+      listeners.get(event.link.name)?.(event.type === 'removed' ? undefined : event.link);
+    }
+  }
+
+  /** News were lost: what is there now says all that matters. */
+  #listAgain(namespace: string | undefined, listeners: Map<string, LinkListener>): void {
+    const links = withLinks(namespace, (socket) => socket.links());
+    for (const [name, listener] of listeners) listener(links.find((link) => link.name === name));
+  }
+}

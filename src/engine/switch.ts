@@ -1,0 +1,274 @@
+/**
+ * The switch as its owner sees it: networks given once, VMs attached and detached while it runs.
+ *
+ * @packageDocumentation
+ */
+import {
+  type NetworkConfig,
+  resolveConfig,
+  resolveVm,
+  type SwitchConfig,
+  type VmConfig,
+} from '../config/resolve.ts';
+import type { ConfigInput, VmInput } from '../config/schema.ts';
+import { TapswitchError } from '../errors.ts';
+import type { FaultPlan } from '../port/faulty-port.ts';
+import { detectGuard, type GuardKind, releaseGuard } from '../port/guard.ts';
+import { ADDRESS_CONFIGURED, ADDRESS_UNKNOWN, KIND_HOST } from '../switch/tables.ts';
+import { nowSeconds } from '../sys/clock.ts';
+import { close } from '../sys/libc.ts';
+import type { PortStats } from '../telemetry/counters.ts';
+import { type Logger, silentLogger } from '../telemetry/logger.ts';
+import { formatIpv4, maskOf } from '../wire/ipv4.ts';
+import { formatMac, macHigh, macLow, macOf } from '../wire/mac.ts';
+import { Engine } from './engine.ts';
+import { hostPortMac, openHostPort } from './host-port.ts';
+import { LinkWatch } from './link-watch.ts';
+import { within } from './namespace.ts';
+import { VmPort } from './vm-port.ts';
+
+/** How a switch is made: the configuration file's content, and where to log. */
+export interface SwitchOptions extends ConfigInput {
+  /** A pino logger; nothing is logged where absent */
+  readonly logger?: Logger;
+}
+
+/** A VM to attach, and what only a library user may ask for. */
+export interface AttachOptions extends VmInput {
+  /** Impairments of what the VM sends, for experiments */
+  readonly faults?: FaultPlan;
+}
+
+/** One port as {@link Switch.stats} shows it. */
+export interface PortState extends PortStats {
+  readonly interface: string;
+  readonly network: string;
+  /** The interface exists and is plugged in */
+  readonly plugged: boolean;
+  /** Frames can pass: for a TAP, a VMM holds it */
+  readonly carrier: boolean;
+  /** Addresses configured or learned, absent while unknown */
+  readonly mac?: string;
+  readonly ip?: string;
+}
+
+export interface SwitchStats {
+  readonly guard: GuardKind | 'off';
+  /** By VM id */
+  readonly vms: Readonly<Record<string, PortState>>;
+  /** By network name */
+  readonly hostPorts: Readonly<Record<string, PortState>>;
+  /** One per datapath thread; `heartbeat` advances at least once a second */
+  readonly workers: readonly { readonly heartbeat: number; readonly replaced: number }[];
+}
+
+interface HostPort {
+  readonly network: NetworkConfig;
+  readonly name: string;
+  readonly number: number;
+  readonly fd: number;
+}
+
+export class Switch {
+  readonly #config: SwitchConfig;
+  readonly #log: Logger;
+  readonly #engine: Engine;
+  readonly #links: LinkWatch;
+  readonly #guards = new Map<string | undefined, GuardKind>();
+  readonly #networks = new Map<string, number>();
+  readonly #hostPorts: HostPort[] = [];
+  readonly #vms = new Map<string, VmPort>();
+  #closed = false;
+
+  /** Use {@link createSwitch}. */
+  constructor(config: SwitchConfig, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    this.#engine = new Engine(config.workers, log);
+    this.#links = new LinkWatch(this.#engine);
+    for (const network of config.networks.values()) {
+      const number = this.#networks.size;
+      this.#networks.set(network.name, number);
+      this.#engine.tables.setNetwork(number, {
+        isolated: network.mode === 'isolated',
+        gateway: network.gateway | 0,
+        subnet: network.subnet.address | 0,
+        mask: maskOf(network.subnet.prefix),
+      });
+    }
+  }
+
+  /** Opens the host ports and attaches the VMs of the configuration. */
+  async start(): Promise<void> {
+    for (const network of this.#config.networks.values()) await this.#openHostPort(network);
+    for (const vm of this.#config.vms.values()) await this.#attach(vm, undefined);
+  }
+
+  async #openHostPort(network: NetworkConfig): Promise<void> {
+    const { hostPort } = network;
+    if (hostPort === undefined) return;
+    const fd = openHostPort(network, hostPort);
+    const number = this.#engine.reservePort();
+    const { tables } = this.#engine;
+    const id = this.#networks.get(network.name) as number;
+    const mac = hostPortMac(hostPort.name);
+    tables.addPort(number, KIND_HOST, id);
+    tables.bindMac(number, macHigh(mac), macLow(mac), ADDRESS_CONFIGURED, nowSeconds());
+    tables.setCarrier(number, true);
+    for (const { protocol, port } of hostPort.allowFromGuests) tables.allowFromGuests(id, protocol, port);
+    tables.setHostPort(id, number, hostPort.address | 0);
+    this.#hostPorts.push({ network, name: hostPort.name, number, fd });
+    await this.#engine.plug(number, { network: id, kind: 'tap', fd });
+    this.#log.info({ port: hostPort.name, address: formatIpv4(hostPort.address) }, 'host port open');
+  }
+
+  /**
+   * Plugs a VM's TAP in.
+   *
+   * @param id the VM's id: letters, digits, `.`, `_` and `-`
+   * @throws TapswitchError TAP_MISSING, TAP_NOT_ETHERNET, TAP_ENSLAVED, TAP_IN_USE, VM_EXISTS, ADDRESS_IN_USE,
+   *   MAC_IN_USE, ADDRESS_OUTSIDE_SUBNET, NETWORK_UNKNOWN, CONFIG_INVALID, CAPABILITY_MISSING, GUARD_UNAVAILABLE;
+   *   nothing is left behind then
+   */
+  async attach(id: string, { faults, ...input }: AttachOptions): Promise<void> {
+    this.#checkOpen();
+    if (this.#vms.has(id)) {
+      throw new TapswitchError(
+        'VM_EXISTS',
+        `VM ${id} is attached already`,
+        'Detach it first, or use another id.',
+      );
+    }
+    const others = [...this.#vms.values()].map((port) => port.vm);
+    await this.#attach(resolveVm(id, input, this.#config.networks, others), faults);
+  }
+
+  async #attach(vm: VmConfig, faults: FaultPlan | undefined): Promise<void> {
+    const guard = this.#guardFor(vm);
+    const network = this.#networks.get(vm.network) as number;
+    const port = new VmPort({ engine: this.#engine, vm, network, guard, faults, log: this.#log });
+    this.#vms.set(vm.id, port);
+    try {
+      // Watched before it is opened: no news of it can fall in between.
+      await this.#links.add(vm.netns, vm.tap, (link) => port.hear(link));
+      await port.open();
+    } catch (error) {
+      this.#vms.delete(vm.id);
+      await this.#links.remove(vm.netns, vm.tap);
+      await port.close();
+      if (guard !== undefined) releaseGuard(guard, [{ namespace: vm.netns, interfaceName: vm.tap }]);
+      throw error;
+    }
+  }
+
+  #guardFor(vm: VmConfig): GuardKind | undefined {
+    if (this.#config.guard === 'off') return undefined;
+    const known = this.#guards.get(vm.netns);
+    if (known !== undefined) return known;
+    const kind = within(vm.netns, () => detectGuard());
+    if (kind === undefined) {
+      throw new TapswitchError(
+        'GUARD_UNAVAILABLE',
+        `VM ${vm.id}: neither nftables nor TCX can be used to shield the host from ${vm.tap}`,
+        'Load nf_tables, or set guard: off if the host may see the guests’ frames.',
+      );
+    }
+    this.#guards.set(vm.netns, kind);
+    return kind;
+  }
+
+  /** Unplugs a VM and lifts the guard from its TAP. Throws VM_UNKNOWN. */
+  async detach(id: string): Promise<void> {
+    this.#checkOpen();
+    const port = this.#vms.get(id);
+    if (port === undefined) {
+      throw new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'Use an id that was attached.');
+    }
+    const { vm } = port;
+    await this.#links.remove(vm.netns, vm.tap);
+    await port.close();
+    const guard = this.#guards.get(vm.netns);
+    if (guard !== undefined) releaseGuard(guard, [{ namespace: vm.netns, interfaceName: vm.tap }]);
+    this.#vms.delete(id);
+  }
+
+  /** Counters and state of every port, since each was attached. */
+  stats(): SwitchStats {
+    this.#checkOpen();
+    const vms: Record<string, PortState> = {};
+    for (const [id, port] of this.#vms) {
+      port.countOverflow();
+      vms[id] = this.#state(port.number, port.vm.tap, port.vm.network, port.plugged);
+    }
+    const hostPorts: Record<string, PortState> = {};
+    for (const { network, name, number } of this.#hostPorts) {
+      hostPorts[network.name] = this.#state(number, name, network.name, true);
+    }
+    const guard = this.#guards.values().next().value ?? 'off';
+    return { guard, vms, hostPorts, workers: this.#engine.workers() };
+  }
+
+  #state(number: number, name: string, network: string, plugged: boolean): PortState {
+    const { tables } = this.#engine;
+    const mac = macOf(tables.macHigh(number), tables.macLow(number));
+    return {
+      interface: name,
+      network,
+      plugged,
+      carrier: tables.carrier(number),
+      ...(tables.macState(number) === ADDRESS_UNKNOWN ? {} : { mac: formatMac(mac) }),
+      ...(tables.ipState(number) === ADDRESS_UNKNOWN ? {} : { ip: formatIpv4(tables.ip(number)) }),
+      ...this.#engine.stats(number),
+    };
+  }
+
+  /** Makes a datapath thread throw, to see it replaced. For tests. */
+  crashWorker(worker: number): void {
+    this.#engine.crashWorker(worker);
+  }
+
+  /**
+   * Stops the switch. TAPs, the host port's interface and the guards stay: guests are cut off, not exposed, and a
+   * switch started again goes on where this one stopped. Detach a VM first to lift its guard.
+   */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const { vm } of this.#vms.values()) await this.#links.remove(vm.netns, vm.tap);
+    for (const port of this.#vms.values()) await port.close();
+    await this.#engine.stop();
+    for (const { fd } of this.#hostPorts) close(fd);
+  }
+
+  #checkOpen(): void {
+    if (!this.#closed) return;
+    throw new TapswitchError('SWITCH_CLOSED', 'the switch is closed', 'Make a new one with createSwitch().');
+  }
+}
+
+/**
+ * Makes a switch and starts it.
+ *
+ * ```ts
+ * import { createSwitch } from 'tapswitch';
+ *
+ * const sw = await createSwitch({
+ *   networks: { default: { subnet: '192.168.0.0/16', gateway: '192.168.0.1' } },
+ * });
+ * await sw.attach('vm-02018', { tap: 'fc-vm-02018', ip: '192.168.0.14' });
+ * console.log(sw.stats().vms['vm-02018']?.carrier);
+ * await sw.close();
+ * ```
+ *
+ * @throws TapswitchError for a wrong configuration and for whatever the system refuses; nothing runs then
+ */
+export async function createSwitch({ logger, ...input }: SwitchOptions): Promise<Switch> {
+  const made = new Switch(resolveConfig(input), logger ?? silentLogger());
+  try {
+    await made.start();
+    return made;
+  } catch (error) {
+    await made.close();
+    throw error;
+  }
+}

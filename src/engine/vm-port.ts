@@ -1,0 +1,142 @@
+/**
+ * One VM's port over its life: the TAP comes, gets a carrier when a VMM opens it, loses it, goes, and comes back; the
+ * port's number, counters and configured addresses stay.
+ *
+ *     absent --TAP there--> plugged --VMM opens it--> carrier
+ *        ^                     |  <--VMM ends---         |
+ *        +------TAP gone-------+-------------------------+
+ *
+ * Changes are carried out one after the other, in the order they were heard of. When a TAP comes back and cannot be
+ * opened, the port stays absent and the log says why; the next news of it is the next attempt.
+ */
+import type { VmConfig } from '../config/resolve.ts';
+import type { FaultPlan } from '../port/faulty-port.ts';
+import type { GuardKind } from '../port/guard.ts';
+import { ADDRESS_CONFIGURED, KIND_VM } from '../switch/tables.ts';
+import { nowSeconds } from '../sys/clock.ts';
+import { close } from '../sys/libc.ts';
+import { takeReceiveOverflow } from '../sys/packet-socket.ts';
+import type { Link } from '../sys/rtnetlink.ts';
+import { DROP } from '../telemetry/drops.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { macHigh, macLow } from '../wire/mac.ts';
+import type { Engine } from './engine.ts';
+import { hasCarrier, type OpenTap, openVmTap } from './vm-tap.ts';
+
+export interface VmPortOptions {
+  readonly engine: Engine;
+  readonly vm: VmConfig;
+  /** Number of the VM's network */
+  readonly network: number;
+  readonly guard: GuardKind | undefined;
+  readonly faults: FaultPlan | undefined;
+  readonly log: Logger;
+}
+
+export class VmPort {
+  readonly vm: VmConfig;
+  readonly number: number;
+  readonly #options: VmPortOptions;
+  readonly #log: Logger;
+  #tap: OpenTap | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  /** Reserves a port number and makes the VM known to the switch; its TAP is not touched yet. */
+  constructor(options: VmPortOptions) {
+    const { engine, vm, network } = options;
+    this.#options = options;
+    this.vm = vm;
+    this.#log = options.log.child({ vm: vm.id, port: vm.tap });
+    this.number = engine.reservePort();
+    const { tables } = engine;
+    const now = nowSeconds();
+    tables.addPort(this.number, KIND_VM, network);
+    if (vm.mac !== undefined) {
+      tables.bindMac(this.number, macHigh(vm.mac), macLow(vm.mac), ADDRESS_CONFIGURED, now);
+    }
+    if (vm.ip !== undefined) tables.bindIp(this.number, vm.ip | 0, ADDRESS_CONFIGURED, now);
+  }
+
+  get carrier(): boolean {
+    return this.#options.engine.tables.carrier(this.number);
+  }
+
+  get plugged(): boolean {
+    return this.#tap !== undefined;
+  }
+
+  #enqueue(step: () => Promise<void>): Promise<void> {
+    this.#work = this.#work.then(step, step);
+    return this.#work;
+  }
+
+  /** Opens the TAP and plugs it in. Throws what {@link openVmTap} throws. */
+  open(): Promise<void> {
+    return this.#enqueue(() => this.#plug());
+  }
+
+  async #plug(): Promise<void> {
+    if (this.#tap !== undefined) return;
+    const { engine, network, guard, faults } = this.#options;
+    const tap = openVmTap(this.vm, guard);
+    this.#tap = tap;
+    await engine.plug(this.number, { network, kind: 'packet', fd: tap.fd, faults });
+    this.#log.info({ ifindex: tap.index, carrier: tap.carrier }, 'port plugged in');
+    await this.#setCarrier(tap.carrier);
+  }
+
+  async #unplug(): Promise<void> {
+    const tap = this.#tap;
+    if (tap === undefined) return;
+    this.#tap = undefined;
+    await this.#setCarrier(false);
+    await this.#options.engine.unplug(this.number);
+    close(tap.fd);
+  }
+
+  async #setCarrier(carrier: boolean): Promise<void> {
+    const { engine } = this.#options;
+    if (engine.tables.carrier(this.number) === carrier) return;
+    engine.tables.setCarrier(this.number, carrier);
+    this.#log.info({ carrier }, carrier ? 'carrier up' : 'carrier down');
+    if (carrier) await engine.announce(this.number);
+    else engine.tables.forgetLearned(this.number);
+  }
+
+  /** Takes note of news of the TAP: changed, come back, or gone (`undefined`). */
+  hear(link: Link | undefined): void {
+    this.#enqueue(() => this.#follow(link)).catch((error: unknown) => {
+      this.#log.error({ err: error }, 'port could not be plugged in again');
+    });
+  }
+
+  async #follow(link: Link | undefined): Promise<void> {
+    if (this.#closed) return;
+    if (this.#tap !== undefined && link?.index !== this.#tap.index) {
+      await this.#unplug();
+      this.#log.warn('interface gone');
+    }
+    if (link === undefined) return;
+    if (this.#tap === undefined) await this.#plug();
+    else await this.#setCarrier(hasCarrier(link));
+  }
+
+  /** Adds what the kernel could not queue for the switch to the port's counters. */
+  countOverflow(): void {
+    if (this.#tap === undefined) return;
+    const lost = takeReceiveOverflow(this.#tap.fd);
+    if (lost > 0) this.#options.engine.countDropped(this.number, DROP['receive-overflow'], lost);
+  }
+
+  /** Unplugs the port for good and frees its number. */
+  close(): Promise<void> {
+    return this.#enqueue(async () => {
+      if (this.#closed) return;
+      this.#closed = true;
+      await this.#unplug();
+      this.#options.engine.tables.removePort(this.number);
+      this.#options.engine.releasePort(this.number);
+    });
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * A VM's TAP made ready for the switch: found, shielded, set up, and opened on its interface end.
+ *
+ * The order matters. The guard comes before anything the host's stack could react to, and before the TAP is released
+ * from a bridge; the socket comes last, so that a failure leaves the bridge's work undone only when asked to.
+ */
+
+import type { VmConfig } from '../config/resolve.ts';
+import { TapswitchError } from '../errors.ts';
+import { applyGuard, type GuardKind } from '../port/guard.ts';
+import { openPacketSocket } from '../sys/packet-socket.ts';
+import type { Link, RouteSocket } from '../sys/rtnetlink.ts';
+import { withLinks } from './namespace.ts';
+import { explaining } from './system-errors.ts';
+
+const ARPHRD_ETHER = 1;
+/** Frames the kernel queues for a slow VMM, where the TAP has less */
+const QUEUE_FRAMES = 1000;
+/** Bound of what the kernel queues for the switch per VM, `bytes` of its own accounting */
+const SOCKET_BUFFER_BYTES = 16 * 1024 * 1024;
+
+export interface OpenTap {
+  readonly fd: number;
+  readonly index: number;
+  readonly carrier: boolean;
+}
+
+/** Whether frames can pass: the interface is up, and something is at its other end. */
+export function hasCarrier(link: Link | undefined): boolean {
+  return link?.up === true && link.carrier;
+}
+
+function find(links: RouteSocket, vm: VmConfig): Link {
+  const link = links.linkByName(vm.tap);
+  if (link === undefined) {
+    throw new TapswitchError(
+      'TAP_MISSING',
+      `VM ${vm.id}: there is no interface ${vm.tap}${vm.netns ? ` in ${vm.netns}` : ''}`,
+      `Create it first: ip tuntap add ${vm.tap} mode tap.`,
+    );
+  }
+  if (link.arpHardwareType !== ARPHRD_ETHER || link.kind === 'bridge') {
+    throw new TapswitchError(
+      'TAP_NOT_ETHERNET',
+      `VM ${vm.id}: ${vm.tap} is ${link.kind === 'bridge' ? 'a bridge' : 'not an Ethernet interface'}`,
+      'Name the TAP (or veth end) that belongs to the VM.',
+    );
+  }
+  return link;
+}
+
+function checkFree(links: RouteSocket, link: Link, vm: VmConfig): void {
+  if (link.master === 0 || vm.takeover) return;
+  const master = links.linkByIndex(link.master)?.name ?? `interface ${link.master}`;
+  throw new TapswitchError(
+    'TAP_ENSLAVED',
+    `VM ${vm.id}: ${vm.tap} belongs to ${master}`,
+    `Release it (ip link set ${vm.tap} nomaster), or set takeover: true.`,
+  );
+}
+
+/** Makes a VM's TAP ready and opens it. Throws TAP_MISSING, TAP_NOT_ETHERNET, TAP_ENSLAVED, CAPABILITY_MISSING. */
+export function openVmTap(vm: VmConfig, guard: GuardKind | undefined): OpenTap {
+  withLinks(vm.netns, (links) => checkFree(links, find(links, vm), vm));
+  if (guard !== undefined) {
+    const target = { namespace: vm.netns, interfaceName: vm.tap };
+    explaining('CAP_NET_ADMIN', () => applyGuard(guard, [target]));
+  }
+  return withLinks(vm.netns, (links) => {
+    const link = find(links, vm);
+    const txQueueLength = Math.max(link.txQueueLength, QUEUE_FRAMES);
+    links.changeLink(link.index, { addrGenMode: 'none', arp: false, txQueueLength });
+    if (link.master !== 0) links.changeLink(link.index, { master: 0 });
+    if (!link.up) links.changeLink(link.index, { up: true });
+    const fd = explaining('CAP_NET_RAW', () => openPacketSocket(link.index, SOCKET_BUFFER_BYTES));
+    return { fd, index: link.index, carrier: hasCarrier(links.linkByIndex(link.index)) };
+  });
+}

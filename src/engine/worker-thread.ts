@@ -1,0 +1,198 @@
+/**
+ * The control thread's end of one datapath worker: commands with acknowledgement, and a replacement when it dies.
+ *
+ * Theory of operation. The control thread owns every descriptor, the worker's epoll and eventfd included; a thread
+ * that died has left nothing open that is not known here. Shared memory (tables, counters) outlives it too. The
+ * replacement gets a fresh epoll, is told of every port and watched descriptor again, and goes on; what had not been
+ * acknowledged is part of that state, so its callers are answered then.
+ *
+ * A worker that does not acknowledge within ACK_TIMEOUT_MS is stuck: the caller gets WORKER_STUCK.
+ */
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { TapswitchError } from '../errors.ts';
+import { openEpoll } from '../sys/epoll.ts';
+import { openEventfd, signalEventfd } from '../sys/eventfd.ts';
+import { close } from '../sys/libc.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Command, CommandMessage, PortBinding, WorkerMessage, WorkerSetup } from './commands.ts';
+
+const ACK_TIMEOUT_MS = 5000;
+/** Pause before a worker that has died repeatedly is started again, `ms` */
+const RESTART_PAUSE_MS = 200;
+
+interface Pending {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+export type ThreadSetup = Omit<WorkerSetup, 'epollFd' | 'wakeFd' | 'pickup'>;
+
+export class WorkerThread {
+  readonly #setup: ThreadSetup;
+  readonly #log: Logger;
+  readonly #onWatched: (token: number) => void;
+  readonly #onDeath: () => void;
+  readonly #wakeFd = openEventfd();
+  readonly #ports = new Map<number, PortBinding>();
+  readonly #watches = new Map<number, number>();
+  readonly #pending = new Map<number, Pending>();
+  #epollFd = -1;
+  #control: MessagePort | undefined;
+  #worker: Worker | undefined;
+  #sequence = 0;
+  #replaced = 0;
+  #stopping = false;
+
+  /**
+   * @param onWatched called with the token of a watched descriptor that became readable
+   * @param onDeath called when the thread has died, before its replacement starts
+   */
+  constructor(setup: ThreadSetup, log: Logger, onWatched: (token: number) => void, onDeath: () => void) {
+    this.#setup = setup;
+    this.#log = log.child({ worker: setup.worker });
+    this.#onWatched = onWatched;
+    this.#onDeath = onDeath;
+    this.#start();
+  }
+
+  /** How often the thread has been replaced. */
+  get replaced(): number {
+    return this.#replaced;
+  }
+
+  #start(): void {
+    this.#epollFd = openEpoll();
+    const { port1, port2 } = new MessageChannel();
+    this.#control = port1;
+    port1.on('message', (message: WorkerMessage) => this.#hear(message));
+    const setup: WorkerSetup = {
+      ...this.#setup,
+      epollFd: this.#epollFd,
+      wakeFd: this.#wakeFd,
+      pickup: true,
+    };
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: { setup, control: port2 },
+      transferList: [port2],
+      name: `tapswitch-${setup.worker}`,
+    });
+    this.#worker = worker;
+    let fault: unknown;
+    worker.on('error', (error) => {
+      fault = error;
+    });
+    worker.on('exit', () => this.#exited(worker, fault));
+    for (const binding of this.#ports.values()) this.#post({ op: 'attach', binding });
+    for (const [token, fd] of this.#watches) this.#post({ op: 'watch', fd, token });
+    signalEventfd(this.#wakeFd);
+  }
+
+  #exited(worker: Worker, fault: unknown): void {
+    if (worker !== this.#worker) return;
+    this.#control?.close();
+    close(this.#epollFd);
+    if (this.#stopping) {
+      close(this.#wakeFd);
+      this.#settle();
+      return;
+    }
+    this.#replaced++;
+    this.#log.error({ err: fault, ports: this.#ports.size }, 'datapath worker died; replacing it');
+    this.#onDeath();
+    const restart = () => {
+      if (this.#stopping) return;
+      this.#start();
+      this.#settle();
+      this.#log.warn({ ports: this.#ports.size }, 'datapath worker replaced, its ports are attached again');
+    };
+    if (this.#replaced === 1) restart();
+    else setTimeout(restart, RESTART_PAUSE_MS);
+  }
+
+  /** Answers everybody who still waits: the state they asked for is the one the thread was started with, or ended with. */
+  #settle(): void {
+    for (const { resolve, timer } of this.#pending.values()) {
+      clearTimeout(timer);
+      resolve();
+    }
+    this.#pending.clear();
+  }
+
+  #hear(message: WorkerMessage): void {
+    if (message.type === 'watched') {
+      this.#onWatched(message.token);
+      return;
+    }
+    const pending = this.#pending.get(message.sequence);
+    if (pending === undefined) return;
+    this.#pending.delete(message.sequence);
+    clearTimeout(pending.timer);
+    pending.resolve();
+  }
+
+  #post(command: Command): number {
+    const message: CommandMessage = { ...command, sequence: ++this.#sequence };
+    this.#control?.postMessage(message);
+    return message.sequence;
+  }
+
+  #send(command: Command): Promise<void> {
+    const sequence = this.#post(command);
+    signalEventfd(this.#wakeFd);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#pending.delete(sequence);
+        reject(
+          new TapswitchError(
+            'WORKER_STUCK',
+            `datapath worker ${this.#setup.worker} did not carry out '${command.op}' within ${ACK_TIMEOUT_MS} ms`,
+            'Restart tapswitch; if it happens again, report it with the log.',
+          ),
+        );
+      }, ACK_TIMEOUT_MS);
+      this.#pending.set(sequence, { resolve, reject, timer });
+    });
+  }
+
+  attach(binding: PortBinding): Promise<void> {
+    this.#ports.set(binding.port, binding);
+    return this.#send({ op: 'attach', binding });
+  }
+
+  /** Once resolved, the thread does not touch the port's descriptor any more. */
+  detach(port: number): Promise<void> {
+    if (!this.#ports.delete(port)) return Promise.resolve();
+    return this.#send({ op: 'detach', port });
+  }
+
+  announce(port: number): Promise<void> {
+    return this.#send({ op: 'announce', port });
+  }
+
+  watch(fd: number, token: number): Promise<void> {
+    this.#watches.set(token, fd);
+    return this.#send({ op: 'watch', fd, token });
+  }
+
+  unwatch(fd: number, token: number): Promise<void> {
+    if (!this.#watches.delete(token)) return Promise.resolve();
+    return this.#send({ op: 'unwatch', fd, token });
+  }
+
+  /** Makes the thread throw. For tests. */
+  crash(): void {
+    this.#post({ op: 'crash' });
+    signalEventfd(this.#wakeFd);
+  }
+
+  /** Ends the thread; resolves when it is gone and its descriptors are closed. */
+  stop(): Promise<void> {
+    if (this.#stopping) return Promise.resolve();
+    this.#stopping = true;
+    const gone = new Promise<void>((resolve) => this.#worker?.once('exit', () => resolve()));
+    this.#post({ op: 'stop' });
+    signalEventfd(this.#wakeFd);
+    return gone;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * ICMP of the gateway: echo to its own address (RFC 792), and errors for what it cannot deliver (RFC 1812 section
+ * 5.2.7.1), never about an ICMP error, a later fragment, or a packet to or from a group (section 4.3.2.7), and within
+ * a rate per port (section 4.3.2.8).
+ */
+import type { FrameBatch } from '../port/batch.ts';
+import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from '../switch/gateway-mac.ts';
+import { RateLimit } from '../switch/rate-limit.ts';
+import type { Tables } from '../switch/tables.ts';
+import { drop } from '../switch/verdict.ts';
+import type { Clock } from '../sys/clock.ts';
+import type { CounterBlock } from '../telemetry/counters.ts';
+import { checksum } from '../wire/checksum.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import * as icmp from '../wire/icmp.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as vnet from '../wire/vnet.ts';
+
+const TTL = 64;
+/** Bytes of payload quoted behind the IP header: what RFC 792 asks for, enough for both ports. */
+const QUOTED_PAYLOAD_BYTES = 8;
+const ICMP_CHECKSUM = 2;
+
+/** Errors a port may cause per second, and at once. */
+const ERRORS_PER_SECOND = 100;
+const ERROR_BURST = 50;
+
+export class GatewayIcmp {
+  readonly #tables: Tables;
+  readonly #limit: RateLimit;
+  readonly #counters: CounterBlock;
+
+  constructor(tables: Tables, clock: Clock, counters: CounterBlock) {
+    this.#tables = tables;
+    this.#counters = counters;
+    this.#limit = new RateLimit(clock, ERRORS_PER_SECOND, ERROR_BURST);
+  }
+
+  /** Turns an echo request in place into its reply and swaps the addresses; the caller sends it back. */
+  answerEcho(batch: FrameBatch, slot: number, packet: number): void {
+    const view = batch.view;
+    const start = batch.start[slot] as number;
+    const frame = start + vnet.VNET_HEADER_BYTES;
+    const message = packet + ipv4.headerLength(view, packet);
+    const bytes = ipv4.totalLength(view, packet) - ipv4.headerLength(view, packet);
+    icmp.toEchoReply(view, message);
+    if ((vnet.flags(view, start) & vnet.FLAG_NEEDS_CSUM) !== 0) {
+      // The sender left the checksum to us: what stands there is only a part of it.
+      view.setUint16(message + ICMP_CHECKSUM, 0);
+      view.setUint16(message + ICMP_CHECKSUM, checksum(view, message, bytes));
+    }
+    vnet.clear(view, start);
+    ipv4.swapAddresses(view, packet);
+    ethernet.writeHeader(
+      view,
+      frame,
+      ethernet.sourceHigh(view, frame),
+      ethernet.sourceLow(view, frame),
+      GATEWAY_MAC_HIGH,
+      GATEWAY_MAC_LOW,
+      ethernet.ETHERTYPE_IPV4,
+    );
+    // Padding of a short request is not sent back.
+    batch.length[slot] =
+      vnet.VNET_HEADER_BYTES + ethernet.ETHERNET_HEADER_BYTES + ipv4.totalLength(view, packet);
+  }
+
+  /**
+   * Drops a packet for `reason` and turns it in place into the error that says so. Returns the verdict: back to
+   * `ingress`, or just dropped where no error may be sent.
+   *
+   * @param code of destination unreachable, see wire/icmp
+   */
+  refuse(
+    batch: FrameBatch,
+    slot: number,
+    packet: number,
+    ingress: number,
+    code: number,
+    reason: number,
+  ): number {
+    const view = batch.view;
+    if (!this.#deservesError(view, packet) || !this.#limit.take(ingress)) return drop(reason);
+    this.#counters.dropped(ingress, reason, 1);
+    const start = batch.start[slot] as number;
+    const frame = start + vnet.VNET_HEADER_BYTES;
+    const sender = ipv4.source(view, packet);
+    const header = ipv4.headerLength(view, packet);
+    const quoted = Math.min(ipv4.totalLength(view, packet), header + QUOTED_PAYLOAD_BYTES);
+    const message = packet + ipv4.IPV4_HEADER_BYTES;
+    const bytes = icmp.emitUnreachable(view, message, code, packet, quoted);
+    const gateway = this.#tables.gatewayAddress(this.#tables.network(ingress));
+    ipv4.emitHeader(view, packet, ipv4.IPV4_HEADER_BYTES + bytes, TTL, ipv4.PROTOCOL_ICMP, gateway, sender);
+    ethernet.writeHeader(
+      view,
+      frame,
+      ethernet.sourceHigh(view, frame),
+      ethernet.sourceLow(view, frame),
+      GATEWAY_MAC_HIGH,
+      GATEWAY_MAC_LOW,
+      ethernet.ETHERTYPE_IPV4,
+    );
+    vnet.clear(view, start);
+    batch.length[slot] =
+      vnet.VNET_HEADER_BYTES + ethernet.ETHERNET_HEADER_BYTES + ipv4.IPV4_HEADER_BYTES + bytes;
+    return ingress;
+  }
+
+  #deservesError(view: DataView, packet: number): boolean {
+    if (ipv4.isLaterFragment(view, packet)) return false;
+    const source = ipv4.source(view, packet);
+    if (source === 0 || isGroup(source) || isGroup(ipv4.destination(view, packet))) return false;
+    if (ipv4.protocol(view, packet) !== ipv4.PROTOCOL_ICMP) return true;
+    const message = packet + ipv4.headerLength(view, packet);
+    const bytes = ipv4.totalLength(view, packet) - ipv4.headerLength(view, packet);
+    return icmp.check(view, message, bytes) && icmp.type(view, message) === icmp.ECHO_REQUEST;
+  }
+}
+
+/** Multicast, reserved, or the limited broadcast address. */
+function isGroup(address: number): boolean {
+  return address >>> 28 >= 14;
+}

@@ -1,0 +1,35 @@
+/** What the switch needs of a port: batches of frames in and out. Everything that can carry frames implements it. */
+import { EAGAIN, EMSGSIZE, ENETDOWN, ENOBUFS } from '../sys/errno.ts';
+import { DROP } from '../telemetry/drops.ts';
+import type { FrameBatch } from './batch.ts';
+
+export interface Port {
+  /** Descriptor that is readable while frames wait, -1 when there is none */
+  readonly fd: number;
+  /** Takes waiting frames into the batch's slots from 0 on; returns how many. Never blocks. */
+  receive(batch: FrameBatch): number;
+  /**
+   * Sends the frames in the slots `slots[first]` to `slots[first + count - 1]`, in that order. Never blocks: a frame that cannot
+   * leave is counted and skipped, the rest go on. The slots' bytes are the caller's again on return.
+   */
+  transmit(batch: FrameBatch, slots: Int32Array, first: number, count: number): void;
+  /** Milliseconds until {@link receive} has something although `fd` is not readable; negative for never. */
+  dueInMs?(): number;
+  /** Frees what the port holds beside its descriptor, which belongs to whoever opened it. */
+  release?(): void;
+}
+
+/** Drop reason for a send that failed with `errno`. */
+export function sendFailure(errno: number): number {
+  switch (errno) {
+    case ENOBUFS:
+    case EAGAIN:
+      return DROP['queue-full'];
+    case EMSGSIZE:
+      return DROP['too-big'];
+    case ENETDOWN:
+      return DROP['port-down'];
+    default:
+      return DROP['send-refused'];
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * What the switch decided about a frame, as one small integer: the number of the port it leaves by (0 is the
+ * gateway), FLOOD, or a drop with its reason.
+ */
+
+/** To every port of the network that may have it, but the one it came from. */
+export const FLOOD = -1;
+
+const FIRST_DROP = -2;
+
+/** Verdict "drop", for a number of `DROP`. */
+export function drop(reason: number): number {
+  return FIRST_DROP - reason;
+}
+
+export function isDrop(verdict: number): boolean {
+  return verdict <= FIRST_DROP;
+}
+
+/** Reason of a drop verdict, a number of `DROP`. */
+export function dropReason(verdict: number): number {
+  return FIRST_DROP - verdict;
+}

@@ -1,0 +1,31 @@
+/**
+ * Memory that both the kernel and TypeScript see: an anonymous mapping with its address, and views over it.
+ * It never moves, so addresses may be written into message headers once and used for ever.
+ */
+import koffi from 'koffi';
+import { SysError } from './errno.ts';
+import { errno, mmap, munmap } from './libc.ts';
+
+const PROT_READ_WRITE = 0x3;
+const MAP_PRIVATE_ANONYMOUS_POPULATE = 0x8022;
+
+export interface Memory {
+  /** Address of the first byte, as the kernel knows it */
+  readonly address: number;
+  readonly bytes: number;
+  readonly u8: Uint8Array;
+  readonly view: DataView;
+}
+
+/** Maps `bytes` of zeroed memory, present from the start. Throws SysError (ENOMEM). */
+export function mapMemory(bytes: number): Memory {
+  const address = mmap(0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS_POPULATE, -1, 0);
+  if (address === -1) throw new SysError(`mmap of ${bytes} bytes`, errno());
+  const buffer = koffi.view(address, bytes) as unknown as ArrayBuffer;
+  return { address, bytes, u8: new Uint8Array(buffer), view: new DataView(buffer) };
+}
+
+/** Gives the mapping back. Its views must not be touched afterwards: they would read another mapping's bytes. */
+export function unmapMemory(memory: Memory): void {
+  munmap(memory.address, memory.bytes);
+}

@@ -1,0 +1,75 @@
+/**
+ * AF_PACKET sockets on the interface end of a TAP or veth (packet(7), linux/if_packet.h).
+ *
+ * With `PACKET_VNET_HDR` every frame travels behind a virtio-net header, so that GSO frames pass whole and
+ * unfinished checksums stay unfinished; a device without those offloads gets them done by the kernel on send.
+ */
+import { SysError } from './errno.ts';
+import { bind, check, close, errno, getsockopt, setsockopt, socket } from './libc.ts';
+
+const AF_PACKET = 17;
+const SOCK_RAW_NONBLOCK_CLOEXEC = 0x80803;
+const ETH_P_ALL = 0x0003;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const SOL_PACKET = 263;
+const PACKET_STATISTICS = 6;
+const PACKET_AUXDATA = 8;
+const PACKET_VNET_HDR = 15;
+const PACKET_QDISC_BYPASS = 20;
+const PACKET_IGNORE_OUTGOING = 23;
+
+/** Bytes of one message's control area: a cmsghdr and a tpacket_auxdata (20 bytes), aligned. */
+export const AUXDATA_CONTROL_BYTES = 40;
+/** Offset of `tp_status` in that area. */
+export const AUXDATA_STATUS_OFFSET = 16;
+/** The frame carried a VLAN tag that is no longer in its bytes (`TP_STATUS_VLAN_VALID`). */
+export const STATUS_VLAN_VALID = 1 << 4;
+
+function setOption(fd: number, level: number, name: number, value: number, what: string): void {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  check(what, setsockopt(fd, level, name, bytes, 4));
+}
+
+/**
+ * Opens a socket that receives every frame entering `interfaceIndex` from outside and none that we send.
+ * It is made with protocol 0, else it would deliver other interfaces' frames until bound. Binding waits for an RCU
+ * grace period (about 8 ms): not for the datapath's thread.
+ *
+ * @param bufferBytes bound of what the kernel queues for us, `bytes` of its own accounting (a 64 KB frame counts ~70-100 KB)
+ * @throws SysError EPERM without CAP_NET_RAW, ENODEV when the interface is gone
+ */
+export function openPacketSocket(interfaceIndex: number, bufferBytes: number): number {
+  const fd = check('open AF_PACKET socket', socket(AF_PACKET, SOCK_RAW_NONBLOCK_CLOEXEC, 0));
+  try {
+    setOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1, 'set PACKET_VNET_HDR');
+    setOption(fd, SOL_PACKET, PACKET_AUXDATA, 1, 'set PACKET_AUXDATA');
+    setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'set PACKET_IGNORE_OUTGOING');
+    // Without a queue in between, a full TAP ring is an error we can count, not a silent loss.
+    setOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1, 'set PACKET_QDISC_BYPASS');
+    setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes, 'set receive buffer');
+    setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, bufferBytes, 'set send buffer');
+    const address = Buffer.alloc(20);
+    address.writeUInt16LE(AF_PACKET, 0);
+    address.writeUInt16BE(ETH_P_ALL, 2);
+    address.writeInt32LE(interfaceIndex, 4);
+    check(`bind AF_PACKET socket to interface ${interfaceIndex}`, bind(fd, address, address.length));
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+/** Frames the kernel could not queue for this socket since the last call. */
+export function takeReceiveOverflow(fd: number): number {
+  const statistics = Buffer.alloc(8);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(statistics.length);
+  if (getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, statistics, length) < 0) {
+    throw new SysError('read PACKET_STATISTICS', errno());
+  }
+  return statistics.readUInt32LE(4);
+}

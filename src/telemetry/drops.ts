@@ -1,0 +1,35 @@
+/**
+ * Why a frame was dropped: one closed list, the same names wherever a user meets them. The position in the list is
+ * the number the datapath counts under; new reasons go at the end.
+ */
+export const DROP_REASONS = [
+  'runt', // shorter than an Ethernet header
+  'too-long', // longer than a slot: the kernel cut it (MSG_TRUNC)
+  'bad-offload', // virtio-net header whose fields point outside the frame
+  'vlan', // 802.1Q or 802.1ad tagged
+  'malformed', // ARP, IPv4 or IPv6 header that contradicts the frame
+  'spoofed-mac', // source MAC is not the port's
+  'spoofed-ip', // source IP or ARP sender is not the port's
+  'reserved-multicast', // 01:80:c2:00:00:0x, which no bridge forwards (IEEE 802.1D 7.12.6)
+  'isolated', // for another VM, on an isolated network
+  'unknown-unicast', // for a MAC that no port has
+  'hairpin', // for the port it came from
+  'host-address-denied', // for the host, but not for the host port's own address
+  'host-flow-denied', // for the host port, but no answer to a flow of the host's and no allowed port
+  'no-service', // for the gateway, which offers nothing there
+  'prohibited', // for an address the gateway has no way to; answered with an ICMP error
+  'port-down', // the port it should leave by has no carrier
+  'queue-full', // the port it should leave by takes no more (ENOBUFS, EAGAIN)
+  'too-big', // the port it should leave by refuses its length (EMSGSIZE)
+  'send-refused', // the kernel refuses to send it for another reason (EINVAL and the like)
+  'receive-overflow', // the kernel could not queue it for us
+  'flood-limit', // more broadcast and multicast than a VM may send
+  'fault-injected', // lost on purpose by the faults wrapper
+] as const;
+
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/** Number of each reason, for the datapath: `DROP.vlan`. */
+export const DROP: Readonly<Record<DropReason, number>> = Object.fromEntries(
+  DROP_REASONS.map((reason, index) => [reason, index]),
+) as Record<DropReason, number>;

@@ -1,0 +1,84 @@
+/**
+ * ICMP (RFC 792); the offset is that of the ICMP message. Contract: with `check(view, off, length)` true no
+ * accessor reads outside and `toEchoReply` writes only inside; `emitUnreachable` writes exactly
+ * ICMP_HEADER_BYTES + `quoteBytes`. Checksums are not verified here: see checksum.ts.
+ */
+import { checksum, update16 } from './checksum.ts';
+
+export const ICMP_HEADER_BYTES = 8;
+
+export const ECHO_REPLY = 0;
+export const UNREACHABLE = 3;
+export const ECHO_REQUEST = 8;
+export const TIME_EXCEEDED = 11;
+
+/** Code of UNREACHABLE: the host is known to be away */
+export const HOST_UNREACHABLE = 1;
+/** Code of UNREACHABLE: nothing listens there */
+export const PORT_UNREACHABLE = 3;
+/** Code of UNREACHABLE: communication administratively prohibited (RFC 1812 section 5.2.7.1) */
+export const ADMIN_PROHIBITED = 13;
+
+const TYPE = 0;
+const CODE = 1;
+const CHECKSUM = 2;
+const IDENTIFIER = 4;
+const SEQUENCE_NUMBER = 6;
+const UNUSED = 4;
+
+/** True when `length` bytes hold the header every type has. */
+export function check(_view: DataView, _off: number, length: number): boolean {
+  return length >= ICMP_HEADER_BYTES;
+}
+
+/** Type, any value. */
+export function type(view: DataView, off: number): number {
+  return view.getUint8(off + TYPE);
+}
+
+/** Code, whose meaning depends on the type. */
+export function code(view: DataView, off: number): number {
+  return view.getUint8(off + CODE);
+}
+
+/** Identifier of an echo request or reply. */
+export function identifier(view: DataView, off: number): number {
+  return view.getUint16(off + IDENTIFIER);
+}
+
+/** Sequence number of an echo request or reply. */
+export function sequence(view: DataView, off: number): number {
+  return view.getUint16(off + SEQUENCE_NUMBER);
+}
+
+/** Turns an echo request into its reply in place; a wrong checksum stays wrong, so that the sender sees it. */
+export function toEchoReply(view: DataView, off: number): void {
+  const before = view.getUint16(off + TYPE);
+  view.setUint8(off + TYPE, ECHO_REPLY);
+  const updated = update16(view.getUint16(off + CHECKSUM), before, view.getUint16(off + TYPE));
+  // A reply of nothing but zeros needs the other representation of zero; for every other reply both are right
+  view.setUint16(off + CHECKSUM, updated === 0 ? 0xffff : updated);
+}
+
+/**
+ * Writes a destination-unreachable message that quotes the `quoteBytes` at `quoteOff` of the same view, and returns
+ * its size in bytes. The quote may overlap the message if it begins before its new place, so that a packet can be
+ * turned into the error about itself. RFC 1812 section 4.3.2.3 bounds the whole datagram to 576 bytes.
+ */
+export function emitUnreachable(
+  view: DataView,
+  off: number,
+  code: number,
+  quoteOff: number,
+  quoteBytes: number,
+): number {
+  const quote = off + ICMP_HEADER_BYTES;
+  for (let i = quoteBytes - 1; i >= 0; i--) view.setUint8(quote + i, view.getUint8(quoteOff + i));
+  view.setUint8(off + TYPE, UNREACHABLE);
+  view.setUint8(off + CODE, code);
+  view.setUint16(off + CHECKSUM, 0);
+  view.setInt32(off + UNUSED, 0);
+  const bytes = ICMP_HEADER_BYTES + quoteBytes;
+  view.setUint16(off + CHECKSUM, checksum(view, off, bytes));
+  return bytes;
+}
