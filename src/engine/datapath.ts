@@ -149,18 +149,23 @@ export class Datapath {
   execute(command: Command): void {
     switch (command.op) {
       case 'attach':
-        return this.#attach(command.binding);
+        this.#attach(command.binding);
+        break;
       case 'detach':
-        return this.#detach(command.port);
+        this.#detach(command.port);
+        break;
       case 'announce':
-        return this.#announce(command.port);
+        this.#announce(command.port);
+        break;
       case 'watch':
-        return this.#epoll.add(command.fd, EPOLLIN | EPOLLET, -command.token);
+        this.#epoll.add(command.fd, EPOLLIN | EPOLLET, -command.token);
+        break;
       case 'unwatch':
-        return this.#epoll.remove(command.fd);
+        this.#epoll.remove(command.fd);
+        break;
       case 'stop':
         this.#running = false;
-        return;
+        break;
       case 'crash':
         throw new Error('crashed on request');
     }

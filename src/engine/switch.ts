@@ -263,7 +263,12 @@ export class Switch {
  * @throws TapswitchError for a wrong configuration and for whatever the system refuses; nothing runs then
  */
 export async function createSwitch({ logger, ...input }: SwitchOptions): Promise<Switch> {
-  const made = new Switch(resolveConfig(input), logger ?? silentLogger());
+  return startSwitch(resolveConfig(input), logger ?? silentLogger());
+}
+
+/** {@link createSwitch} for a configuration that is checked already. */
+export async function startSwitch(config: SwitchConfig, log: Logger): Promise<Switch> {
+  const made = new Switch(config, log);
   try {
     await made.start();
     return made;

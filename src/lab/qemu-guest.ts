@@ -125,7 +125,7 @@ class QemuGuest implements Guest {
         resolve(new Error(`guest ${this.name} is not up after ${timeoutMs} ms${this.#lastWords()}`));
       timer = setTimeout(give, timeoutMs);
     });
-    const failure = await Promise.race([this.#servicesUp, this.#closed, late]);
+    const failure = await Promise.race([this.#closed, this.#servicesUp, late]);
     clearTimeout(timer);
     if (failure) throw failure;
   }

@@ -79,7 +79,10 @@ export class FaultyPort implements Port {
   }
 
   #hold(frame: HeldFrame): void {
-    if (this.#held.length >= HELD_FRAMES) return this.#lose();
+    if (this.#held.length >= HELD_FRAMES) {
+      this.#lose();
+      return;
+    }
     let at = this.#held.length;
     while (at > 0 && (this.#held[at - 1] as HeldFrame).dueMs > frame.dueMs) at--;
     this.#held.splice(at, 0, frame);

@@ -7,7 +7,15 @@
  * of that name the moment that appears.
  */
 import { SysError } from '../sys/errno.ts';
-import { addIngressChain, addTable, deleteChain, deleteEmptyTable, NftablesSocket } from '../sys/nftables.ts';
+import {
+  addIngressChain,
+  addTable,
+  deleteChain,
+  deleteEmptyTable,
+  type ListedChain,
+  NftablesSocket,
+  type NftChange,
+} from '../sys/nftables.ts';
 
 const TABLE = 'tapswitch';
 /** Before every chain an administrator is likely to have there: NF_IP_PRI_RAW. */
@@ -33,6 +41,9 @@ function isOneOf(error: unknown, codes: readonly string[]): boolean {
 const guardChain = (name: string) =>
   addIngressChain({ table: TABLE, name, device: name, priority: PRIORITY, policy: 'drop' });
 
+const isInForce = ({ name, devices, policy }: ListedChain) =>
+  policy === 'drop' && devices.length === 1 && devices[0] === name;
+
 /** Throws SysError where such a guard cannot be had in the thread's namespace; leaves nothing behind. */
 export function probeNftables(): void {
   // Checked on the loopback, which every namespace has, with a policy that could not hurt it.
@@ -50,13 +61,14 @@ export function probeNftables(): void {
 export function applyNftables(names: readonly string[]): void {
   withSocket((socket) => {
     for (let attempt = 1; ; attempt++) {
-      const changes = [addTable(TABLE)];
+      const changes: NftChange[] = [];
       for (const name of names) {
-        const devices = socket.chain(TABLE, name)?.devices;
-        const elsewhere = devices !== undefined && (devices.length !== 1 || devices[0] !== name);
-        if (elsewhere) changes.push(deleteChain(TABLE, name));
+        const chain = socket.chain(TABLE, name);
+        if (chain !== undefined && isInForce(chain)) continue;
+        if (chain !== undefined) changes.push(deleteChain(TABLE, name));
         changes.push(guardChain(name));
       }
+      if (changes.length > 0) changes.unshift(addTable(TABLE));
       try {
         return socket.transaction(changes);
       } catch (error) {

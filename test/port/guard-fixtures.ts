@@ -2,13 +2,15 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { isBpffs, loadVerdictProgram, TCX } from '../../src/sys/bpf.ts';
-import { check, close, recv, unshare } from '../../src/sys/libc.ts';
+import { bind, check, close, recv, socket, unshare } from '../../src/sys/libc.ts';
 import { createNamespace, inNamespace, type Namespace } from '../../src/sys/netns.ts';
-import { openPacketSocket } from '../../src/sys/packet-socket.ts';
 import { RouteSocket } from '../../src/sys/rtnetlink.ts';
 
 const CLONE_NEWNS = 0x20000;
 const MSG_DONTWAIT = 0x40;
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const ETH_P_ALL = 3;
 export const HOST_ADDRESSES = ['10.77.0.1', '10.78.0.1', 'fd77::1'];
 
 export interface Scene {
@@ -72,7 +74,7 @@ export function run(namespace: Namespace, ...command: string[]): string {
 export function reachable({ guest }: Scene, addresses = HOST_ADDRESSES): string[] {
   return addresses.filter((address) => {
     try {
-      run(guest, 'ping', '-n', '-c', '1', '-W', '1', address);
+      run(guest, 'ping', '-n', '-c', '2', '-i', '0.2', '-W', '0.5', address);
       return true;
     } catch {
       return false;
@@ -82,8 +84,13 @@ export function reachable({ guest }: Scene, addresses = HOST_ADDRESSES): string[
 
 /** Frames that a packet socket on a host's interface sees while `work` runs. */
 export function framesSeen({ host, route }: Scene, name: string, work: () => void): number {
-  const fd = inNamespace(host.path, () => openPacketSocket(indexOf(route, name), 1 << 20));
+  const address = Buffer.alloc(20); // struct sockaddr_ll
+  address.writeUInt16LE(AF_PACKET, 0);
+  address.writeUInt16BE(ETH_P_ALL, 2);
+  address.writeInt32LE(indexOf(route, name), 4);
+  const fd = inNamespace(host.path, () => check('open a packet socket', socket(AF_PACKET, SOCK_RAW, 0)));
   try {
+    check('bind a packet socket', bind(fd, address, address.length));
     work();
     const frame = new Uint8Array(2048);
     let seen = 0;

@@ -68,11 +68,11 @@ describe.each(KINDS)('%s', (kind) => {
     expect(reachable(scene)).toEqual(HOST_ADDRESSES);
   });
 
-  test('another interface beside it is not touched', () => {
-    const other = createScene('fc-vm-2');
-    closers.push(() => other.close());
-    apply(NAME);
-    expect(reachable(other)).toEqual(HOST_ADDRESSES);
+  test('another interface of the host is guarded: this one is not touched', () => {
+    scene.route.createVeth('a', 'b');
+    apply('a');
+    expect(listed()).toEqual(['a']);
+    expect(reachable(scene)).toEqual(HOST_ADDRESSES);
   });
 
   test('set twice, released twice: as once', () => {

@@ -24,6 +24,7 @@ import {
   u32,
   u32be,
 } from '../../src/sys/netlink-message.ts';
+import { parseChain } from '../../src/sys/nftables.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const bytes = (digits: string): Uint8Array => Uint8Array.from(Buffer.from(digits.replaceAll(' ', ''), 'hex'));
@@ -144,6 +145,21 @@ test('parseLink: what is missing has a neutral value; a bridge`s message about a
   expect(link(header.subarray(1))).toBeUndefined();
 });
 
+test('parseChain: devices and policy; of another table -> none', () => {
+  const hook = nested(4, [
+    attribute(3, text('a')),
+    nested(4, [attribute(1, text('a')), attribute(1, text('b'))]),
+  ]);
+  const named = [attribute(1, text('t')), attribute(3, text('c'))];
+  const chain = (...attributes: Uint8Array[]) =>
+    parseChain({ type: 0, flags: 0, sequence: 0, payload: concat([u32(5), ...named, ...attributes]) }, 't');
+  expect(chain(hook, attribute(5, u32be(0)))).toEqual({ name: 'c', devices: ['a', 'b'], policy: 'drop' });
+  const single = nested(4, [attribute(3, text('a'))]);
+  expect(chain(single, attribute(5, u32be(1)))).toEqual({ name: 'c', devices: ['a'], policy: 'accept' });
+  expect(chain()).toEqual({ name: 'c', devices: [], policy: undefined });
+  expect(chain(attribute(1, text('other')))).toBeUndefined();
+});
+
 test('any bytes: no parser throws', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (datagram) => {
@@ -158,6 +174,7 @@ test('any bytes: no parser throws', () => {
           parseError(answer);
           parseLink(answer);
           parseAddress(answer);
+          parseChain(answer, '');
         }
       }
       readText(datagram);

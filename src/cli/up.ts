@@ -1,0 +1,51 @@
+/** `tapswitch up`: the switch as a service, from a configuration file. */
+import { closeSync, writeSync } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
+import { loadConfig } from '../config/load.ts';
+import { startSwitch } from '../engine/switch.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { endSignal } from './signals.ts';
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
+
+function descriptor(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It is the number of an open descriptor.');
+  return Number(text);
+}
+
+function level(text: string): string {
+  if (!LEVELS.includes(text)) throw new InvalidArgumentError(`It is one of ${LEVELS.join(', ')}.`);
+  return text;
+}
+
+function tellReady(fd: number): void {
+  writeSync(fd, '1\n');
+  closeSync(fd);
+}
+
+interface UpOptions {
+  config: string;
+  readyFd?: number;
+  logLevel: string;
+}
+
+async function up({ config, readyFd, logLevel }: UpOptions): Promise<void> {
+  const ended = endSignal();
+  const log = createLogger(logLevel);
+  const running = await startSwitch(loadConfig(config), log);
+  log.info('ready');
+  if (readyFd !== undefined) tellReady(readyFd);
+  const signal = await ended;
+  log.info({ signal }, 'stopping');
+  await running.close();
+}
+
+export function upCommand(): Command {
+  return new Command('up')
+    .description('run the switch until SIGINT or SIGTERM')
+    .requiredOption('--config <file>', 'configuration, YAML or JSON')
+    .option('--ready-fd <n>', 'descriptor to write "1" to once the switch runs', descriptor)
+    .option('--log-level <level>', LEVELS.join(', '), level, 'info')
+    .addHelpText('after', '\nExample:\n  tapswitch up --config /etc/tapswitch.yaml')
+    .action(up);
+}

@@ -1,0 +1,220 @@
+/**
+ * What the demo plays in: a "host" (a network namespace made for it, or with `onHost` the real one), the switch on
+ * it, and two guests. Everything that is made is put on a list and unmade in reverse order, however the demo ends; a
+ * namespace of ours takes with it whatever is left.
+ */
+import { networkInterfaces } from 'node:os';
+import { resolveConfig } from '../config/resolve.ts';
+import { type Switch, startSwitch } from '../engine/switch.ts';
+import { type Guest, type GuestIdentity, GuestUnavailable, type Progress } from '../lab/guest.ts';
+import { ensureKernel } from '../lab/kernel.ts';
+import { type NetnsGuest, startNetnsGuest } from '../lab/netns-guest.ts';
+import { qemuAvailable, startQemuGuest } from '../lab/qemu-guest.ts';
+import { createNamespace, inNamespace } from '../sys/netns.ts';
+import { RouteSocket } from '../sys/rtnetlink.ts';
+import { createPersistentTap, removePersistentTap } from '../sys/tun.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+export const GATEWAY = '192.168.0.1';
+export const HOST_PORT = 'tapsw0';
+const SUBNET = '192.168.0.0/16';
+const HOST_PORT_ADDRESS = '192.168.255.254';
+/** An address of the host that no guest may reach, in a namespace that has no other. */
+const OTHER_ADDRESS = '172.31.255.1';
+/** A network beside the guests', for measuring throughput between namespaces. */
+export const SPEED_NETWORK = { name: 'speed', subnet: '10.99.0.0/24', gateway: '10.99.0.254', prefix: 24 };
+
+export const VMS: readonly (GuestIdentity & { readonly tap: string })[] = [
+  {
+    name: 'vm-02018',
+    tap: 'fc-vm-02018',
+    mac: '06:00:c0:a8:00:0e',
+    ip: '192.168.0.14',
+    prefix: 16,
+    gateway: GATEWAY,
+  },
+  {
+    name: 'vm-02019',
+    tap: 'fc-vm-02019',
+    mac: '06:00:c0:a8:00:0f',
+    ip: '192.168.0.15',
+    prefix: 16,
+    gateway: GATEWAY,
+  },
+];
+
+export interface WorldOptions {
+  readonly mode: 'isolated' | 'shared';
+  readonly guests: 'qemu' | 'netns';
+  readonly onHost: boolean;
+  readonly log: Logger;
+  readonly onProgress: Progress;
+}
+
+export class World {
+  /** Path of the namespace that plays the host, undefined for the real one */
+  host: string | undefined;
+  /** An address of the host that is not the host port's */
+  otherAddress = OTHER_ADDRESS;
+  readonly guests: Guest[] = [];
+  readonly #options: WorldOptions;
+  readonly #undo: (() => unknown)[] = [];
+  #switch: Switch | undefined;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+  }
+
+  get switch(): Switch {
+    if (this.#switch === undefined) throw new Error('the switch has not been started');
+    return this.#switch;
+  }
+
+  /** Leaves `step` to be done when the world ends. */
+  atEnd(step: () => unknown): void {
+    this.#undo.push(step);
+  }
+
+  /** Makes the host, the TAPs, the switch and the guests, and waits until the guests' services are up. */
+  async build(): Promise<void> {
+    const { onProgress, guests } = this.#options;
+    this.#makeHost();
+    if (guests === 'qemu') for (const vm of VMS) this.#makeTap(vm.tap);
+    else await this.#startGuests();
+    onProgress('starting the switch');
+    this.#switch = await this.#startSwitch();
+    this.atEnd(() => this.#switch?.close());
+    for (const { name, tap, mac, ip } of VMS) {
+      await this.switch.attach(name, { tap, mac, ip, ...this.#place() });
+      this.atEnd(() => this.switch.detach(name));
+    }
+    if (guests === 'qemu') await this.#startGuests();
+    await Promise.all(this.guests.map((guest) => guest.ready()));
+  }
+
+  #makeHost(): void {
+    const { onHost } = this.#options;
+    if (onHost) {
+      const addresses = Object.values(networkInterfaces()).flat();
+      const other = addresses.find((address) => address?.family === 'IPv4' && !address.internal);
+      if (other) this.otherAddress = other.address;
+      return;
+    }
+    const namespace = createNamespace();
+    this.host = namespace.path;
+    this.atEnd(() => namespace.close());
+    this.inHost((links) => {
+      const loopback = links.linkByName('lo');
+      if (loopback === undefined) throw new Error('a network namespace without loopback');
+      links.changeLink(loopback.index, { up: true });
+      links.addAddress(loopback.index, `${OTHER_ADDRESS}/32`);
+    });
+  }
+
+  /** Runs `work` with a link socket of the host. */
+  inHost<T>(work: (links: RouteSocket) => T): T {
+    return inNamespace(this.host, () => {
+      const links = new RouteSocket();
+      try {
+        return work(links);
+      } finally {
+        links.close();
+      }
+    });
+  }
+
+  #makeTap(name: string): void {
+    this.#options.onProgress(`making TAP ${name}`);
+    inNamespace(this.host, () => createPersistentTap(name));
+    this.atEnd(() => inNamespace(this.host, () => removePersistentTap(name)));
+  }
+
+  /** `netns` of a configuration, for what is on the host. */
+  #place(): { netns?: string } {
+    return this.host === undefined ? {} : { netns: this.host };
+  }
+
+  async #startSwitch(): Promise<Switch> {
+    const existed = this.inHost((links) => links.linkByName(HOST_PORT)) !== undefined;
+    if (!existed) this.atEnd(() => this.#removeLink(HOST_PORT));
+    const config = resolveConfig({
+      networks: {
+        default: {
+          subnet: SUBNET,
+          gateway: GATEWAY,
+          mode: this.#options.mode,
+          hostPort: { name: HOST_PORT, address: HOST_PORT_ADDRESS, ...this.#place() },
+        },
+        [SPEED_NETWORK.name]: {
+          subnet: SPEED_NETWORK.subnet,
+          gateway: SPEED_NETWORK.gateway,
+          mode: 'shared',
+        },
+      },
+    });
+    return startSwitch(config, this.#options.log);
+  }
+
+  #removeLink(name: string): void {
+    this.inHost((links) => {
+      const link = links.linkByName(name);
+      if (link !== undefined) links.deleteLink(link.index);
+    });
+  }
+
+  async #startGuests(): Promise<void> {
+    const { guests, onProgress } = this.#options;
+    for (const { tap, ...identity } of VMS) {
+      const namespace = this.host;
+      const place = namespace === undefined ? {} : { namespace };
+      const guest =
+        guests === 'qemu'
+          ? await startQemuGuest({ ...identity, tap, onProgress, ...place })
+          : await this.startNetnsGuest({ ...identity, interfaceName: tap, services: true });
+      this.guests.push(guest);
+      if (guests === 'qemu') this.atEnd(() => guest.stop());
+    }
+  }
+
+  /** Starts a guest that is a namespace, behind an interface of the host. */
+  async startNetnsGuest(
+    options: Omit<Parameters<typeof startNetnsGuest>[0], 'hostNamespace'>,
+  ): Promise<NetnsGuest> {
+    const place = this.host === undefined ? {} : { hostNamespace: this.host };
+    const guest = await startNetnsGuest({ ...options, ...place });
+    this.atEnd(() => guest.stop());
+    return guest;
+  }
+
+  /** Attaches an interface of the host to the network for measuring. */
+  async attachSpeed(tap: string, ip: string): Promise<void> {
+    await this.switch.attach(tap, { tap, ip, network: SPEED_NETWORK.name, ...this.#place() });
+    this.atEnd(() => this.switch.detach(tap));
+  }
+
+  /** Unmakes everything, the last thing made first. A step that fails does not keep the others from being done. */
+  async end(): Promise<void> {
+    for (let step = this.#undo.pop(); step !== undefined; step = this.#undo.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        this.#options.log.error({ err: error }, 'clean-up step failed');
+      }
+    }
+  }
+}
+
+/** Which kind of guest can be had here, and why not the better one. Fetches the better one's kernel. */
+export async function chooseGuests(
+  onProgress: Progress,
+): Promise<{ guests: 'qemu' | 'netns'; reason?: string }> {
+  const available = await qemuAvailable();
+  if (!available.ok) return { guests: 'netns', reason: available.reason };
+  try {
+    await ensureKernel(onProgress);
+    return { guests: 'qemu' };
+  } catch (error) {
+    if (error instanceof GuestUnavailable) return { guests: 'netns', reason: error.message };
+    throw error;
+  }
+}
