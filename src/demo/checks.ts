@@ -62,8 +62,8 @@ async function pingGuest(world: World): Promise<DemoLine> {
   );
 }
 
-async function curl(world: World, port: number): Promise<DemoLine> {
-  const url = `http://${FIRST.ip}:${port}/`;
+async function curl(world: World, page: string): Promise<DemoLine> {
+  const url = `http://${FIRST.ip}:${page}`;
   const name = `curl ${url}`;
   const { status, error, ms } = await httpGet(world.host, url);
   if (status === undefined) return { name, ok: false, seen: error ?? 'no answer' };
@@ -108,8 +108,8 @@ export async function* guestLines(world: World, mode: 'isolated' | 'shared'): As
   yield tapRead(world);
   yield await arpAnswered(world, guest);
   yield ping;
-  yield await curl(world, 6080);
-  yield await curl(world, 8080);
+  yield await curl(world, '6080/');
+  yield await curl(world, '8080/health');
   yield gateway;
   yield await betweenGuests(guest, mode);
   yield await otherAddress(world, guest);

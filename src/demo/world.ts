@@ -8,10 +8,9 @@ import { resolveConfig } from '../config/resolve.ts';
 import { type Switch, startSwitch } from '../engine/switch.ts';
 import { type Guest, type GuestIdentity, GuestUnavailable, type Progress } from '../lab/guest.ts';
 import { ensureKernel } from '../lab/kernel.ts';
-import { type NetnsGuest, startNetnsGuest } from '../lab/netns-guest.ts';
+import { indexOf, type NetnsGuest, startNetnsGuest, withRoutes } from '../lab/netns-guest.ts';
 import { qemuAvailable, startQemuGuest } from '../lab/qemu-guest.ts';
 import { createNamespace, inNamespace } from '../sys/netns.ts';
-import { RouteSocket } from '../sys/rtnetlink.ts';
 import { createPersistentTap, removePersistentTap } from '../sys/tun.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
@@ -103,23 +102,10 @@ export class World {
     const namespace = createNamespace();
     this.host = namespace.path;
     this.atEnd(() => namespace.close());
-    this.inHost((links) => {
-      const loopback = links.linkByName('lo');
-      if (loopback === undefined) throw new Error('a network namespace without loopback');
-      links.changeLink(loopback.index, { up: true });
-      links.addAddress(loopback.index, `${OTHER_ADDRESS}/32`);
-    });
-  }
-
-  /** Runs `work` with a link socket of the host. */
-  inHost<T>(work: (links: RouteSocket) => T): T {
-    return inNamespace(this.host, () => {
-      const links = new RouteSocket();
-      try {
-        return work(links);
-      } finally {
-        links.close();
-      }
+    withRoutes(this.host, (routes) => {
+      const loopback = indexOf(routes, 'lo');
+      routes.changeLink(loopback, { up: true });
+      routes.addAddress(loopback, `${OTHER_ADDRESS}/32`);
     });
   }
 
@@ -135,8 +121,8 @@ export class World {
   }
 
   async #startSwitch(): Promise<Switch> {
-    const existed = this.inHost((links) => links.linkByName(HOST_PORT)) !== undefined;
-    if (!existed) this.atEnd(() => this.#removeLink(HOST_PORT));
+    const existed = withRoutes(this.host, (routes) => routes.linkByName(HOST_PORT)) !== undefined;
+    if (!existed) this.atEnd(() => this.removeLink(HOST_PORT));
     const config = resolveConfig({
       networks: {
         default: {
@@ -155,10 +141,11 @@ export class World {
     return startSwitch(config, this.#options.log);
   }
 
-  #removeLink(name: string): void {
-    this.inHost((links) => {
-      const link = links.linkByName(name);
-      if (link !== undefined) links.deleteLink(link.index);
+  /** Removes an interface of the host, if it is there. */
+  removeLink(name: string): void {
+    withRoutes(this.host, (routes) => {
+      const link = routes.linkByName(name);
+      if (link !== undefined) routes.deleteLink(link.index);
     });
   }
 

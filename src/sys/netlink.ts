@@ -59,7 +59,7 @@ export class NetlinkSocket {
   constructor(protocol: number, groups = 0) {
     this.fd = check('open a netlink socket', socket(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol));
     try {
-      // Both are refinements that an old kernel or a user namespace may refuse: the plain ones remain.
+      // Best effort: a user namespace refuses the forced sizes (the plain ones remain), an old kernel the rest.
       this.#option(SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
       this.#option(SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
       this.#option(SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);

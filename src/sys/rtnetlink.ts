@@ -88,7 +88,7 @@ export interface LinkChanges {
   /** `none`: the host forms no IPv6 link-local address on it. Forgotten by the kernel when the link changes namespace */
   readonly addrGenMode?: 'none';
   readonly arp?: boolean;
-  /** Namespace to move to; the other changes are still made on this side */
+  /** Namespace to move to; the other changes, `addrGenMode` excepted, are made there */
   readonly namespacePath?: string;
 }
 
@@ -112,7 +112,9 @@ function ifinfomsg(index = 0, flags = 0, change = 0): Uint8Array {
 const linkInfo = (kind: string, data: readonly Uint8Array[]): Uint8Array =>
   nested(IFLA.linkInfo, [attribute(IFLA_INFO_KIND, text(kind)), nested(IFLA_INFO_DATA, data)]);
 
-/** Runs `work` with the attribute that names a namespace, none for our own, as the kernel wants it: an open descriptor. */
+const WITHOUT_STATISTICS = attribute(IFLA.extMask, u32(RTEXT_FILTER_SKIP_STATS));
+
+/** Runs `work` with the attribute, an open descriptor, that places a link in a namespace; without one for our own. */
 function withNamespace<T>(path: string | undefined, work: (placement: readonly Uint8Array[]) => T): T {
   if (path === undefined) return work([]);
   const fd = check(`open ${path}`, open(path, O_RDONLY_CLOEXEC, 0));
@@ -144,11 +146,8 @@ export class RouteSocket {
   }
 
   links(): Link[] {
-    const request = message(RTM_GETLINK, 0, ifinfomsg(), [
-      attribute(IFLA.extMask, u32(RTEXT_FILTER_SKIP_STATS)),
-    ]);
     return this.#socket
-      .dump('list links', request)
+      .dump('list links', message(RTM_GETLINK, 0, ifinfomsg(), [WITHOUT_STATISTICS]))
       .map(parseLink)
       .filter((link) => link !== undefined);
   }
@@ -166,7 +165,10 @@ export class RouteSocket {
   #link(operation: string, header: Uint8Array, attributes: readonly Uint8Array[]): Link | undefined {
     let answer: NetlinkMessage | undefined;
     allowing('ENODEV', () => {
-      answer = this.#socket.get(operation, message(RTM_GETLINK, 0, header, attributes));
+      answer = this.#socket.get(
+        operation,
+        message(RTM_GETLINK, 0, header, [...attributes, WITHOUT_STATISTICS]),
+      );
     });
     return answer && parseLink(answer);
   }
