@@ -3,11 +3,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import { fail, ROOT } from './project.mjs';
 
-/** Runs a set-up step without output; its last lines are shown and the script ends when it fails. */
+/** Runs a set-up step without output; its first lines are shown and the script ends when it fails. */
 export function runQuietly(what, command, args) {
   const { status, error, stdout, stderr } = capture(command, args);
   if (status === 0) return;
-  const lines = `${stdout}${stderr}`.trimEnd().split('\n').slice(-30);
+  const lines = `${stdout}${stderr}`.trimEnd().split('\n').slice(0, 25);
   process.stderr.write(`${lines.join('\n')}\n`);
   fail(`${what} failed: ${error?.message ?? `${command} ended with status ${status}`}`);
 }

@@ -14,6 +14,8 @@ export interface SwitchConfig {
   vms: Map<string, VmConfig>;
   /** Whether the switch refuses to start when VM TAPs cannot be shielded from the host's stack */
   guard: 'required' | 'off';
+  /** Whether known unicast between VMs of a shared network may be left to the kernel, where it can be */
+  fastPath: 'auto' | 'off';
   /** Datapath threads */
   workers: number;
 }
@@ -48,6 +50,7 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
     networks: networkInputs,
     vms: vmInputs = {},
     guard = 'required',
+    fastPath = 'auto',
     workers = 1,
   } = input as ConfigInput;
   const networks = new Map<string, NetworkConfig>();
@@ -59,7 +62,7 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
   for (const [id, vm] of Object.entries(vmInputs)) {
     vms.set(id, vmFrom(id, vm, networks, vms.values(), locate));
   }
-  return { networks, vms, guard, workers };
+  return { networks, vms, guard, fastPath, workers };
 }
 
 /**

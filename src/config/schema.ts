@@ -82,6 +82,12 @@ export const ConfigSchema = Type.Object(
         description: "Whether VM TAPs are shielded from the host's own network stack (default required)",
       }),
     ),
+    fastPath: Type.Optional(
+      Type.Enum(['auto', 'off'], {
+        description:
+          'Whether the kernel hands known unicast between VMs of a shared network over (default auto)',
+      }),
+    ),
     workers: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 16, description: 'Datapath threads (default 1)' }),
     ),

@@ -20,8 +20,9 @@ export interface PortOptions {
 export class Engine {
   /** What the workers know; the control thread writes it before it tells them */
   readonly tables: Tables;
+  /** Where the control thread counts */
+  readonly own: CounterBlock;
   readonly #counters: CounterReader;
-  readonly #own: CounterBlock;
   readonly #heartbeats: Int32Array;
   readonly #threads: WorkerThread[] = [];
   readonly #used = new Uint8Array(MAX_PORTS).fill(1, 0, 1);
@@ -36,7 +37,7 @@ export class Engine {
     const heartbeats = new SharedArrayBuffer(workers * Int32Array.BYTES_PER_ELEMENT);
     this.tables = new Tables(tables, workers);
     this.#counters = new CounterReader(counters, MAX_PORTS);
-    this.#own = new CounterBlock(counters, workers, MAX_PORTS);
+    this.own = new CounterBlock(counters, workers, MAX_PORTS);
     this.#heartbeats = new Int32Array(heartbeats);
     for (let worker = 0; worker < workers; worker++) {
       const setup = { worker, tables, counters, heartbeats };
@@ -96,11 +97,6 @@ export class Engine {
       this.#watchers.delete(token);
       await thread.unwatch(fd, token);
     };
-  }
-
-  /** Counts frames that were lost before they reached a worker. */
-  countDropped(port: number, reason: number, frames: number): void {
-    this.#own.dropped(port, reason, frames);
   }
 
   stats(port: number): PortStats {

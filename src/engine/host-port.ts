@@ -2,16 +2,21 @@
  * The host port: a TAP the switch holds itself, through which the host is on the guests' network.
  *
  * It is persistent and its MAC follows from its name, so that a restart of the switch changes nothing for the host
- * or the guests: interface, address, route and ARP entries stay.
+ * or the guests: interface, address, route and ARP entries stay. Somebody who deletes the interface gets it back.
  */
 
 import type { HostPortConfig, NetworkConfig } from '../config/resolve.ts';
 import { TapswitchError } from '../errors.ts';
+import { ADDRESS_CONFIGURED, KIND_HOST } from '../switch/tables.ts';
+import { nowSeconds } from '../sys/clock.ts';
 import { SysError } from '../sys/errno.ts';
 import { close } from '../sys/libc.ts';
+import type { Link } from '../sys/rtnetlink.ts';
 import { openPersistentTap } from '../sys/tun.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { formatIpv4 } from '../wire/ipv4.ts';
-import { formatMac } from '../wire/mac.ts';
+import { formatMac, macHigh, macLow } from '../wire/mac.ts';
+import type { Engine } from './engine.ts';
 import { findTapHolder } from './holder.ts';
 import { withLinks } from './namespace.ts';
 
@@ -38,8 +43,13 @@ function held(name: string, error: SysError): TapswitchError {
   );
 }
 
-/** Opens and sets up the host port of a network. Returns its descriptor. */
-export function openHostPort(network: NetworkConfig, hostPort: HostPortConfig): number {
+interface OpenHostPort {
+  readonly fd: number;
+  readonly index: number;
+}
+
+/** Opens and sets up the interface. Throws TAP_HELD, TUN_MISSING, CAPABILITY_MISSING, NAMESPACE_MISSING. */
+function openInterface(network: NetworkConfig, hostPort: HostPortConfig): OpenHostPort {
   return withLinks(hostPort.netns, (links) => {
     let fd: number;
     try {
@@ -56,10 +66,94 @@ export function openHostPort(network: NetworkConfig, hostPort: HostPortConfig): 
       links.changeLink(link.index, link.mac === mac ? changes : { ...changes, mac });
       links.changeLink(link.index, { up: true });
       links.addAddress(link.index, `${formatIpv4(hostPort.address)}/${network.subnet.prefix}`);
-      return fd;
+      return { fd, index: link.index };
     } catch (error) {
       close(fd);
       throw error;
     }
   });
+}
+
+export interface HostPortOptions {
+  readonly engine: Engine;
+  readonly network: NetworkConfig;
+  readonly config: HostPortConfig;
+  /** Number of the network */
+  readonly id: number;
+  readonly log: Logger;
+}
+
+export class HostPort {
+  readonly network: NetworkConfig;
+  readonly config: HostPortConfig;
+  readonly number: number;
+  readonly #options: HostPortOptions;
+  readonly #log: Logger;
+  #open: OpenHostPort | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  /** Reserves a port number; the interface is not touched yet. */
+  constructor(options: HostPortOptions) {
+    this.#options = options;
+    this.network = options.network;
+    this.config = options.config;
+    this.#log = options.log.child({ port: options.config.name });
+    this.number = options.engine.reservePort();
+  }
+
+  get plugged(): boolean {
+    return this.#open !== undefined;
+  }
+
+  /** Opens the interface and plugs it in. Throws what the system refuses, see {@link openInterface}. */
+  async open(): Promise<void> {
+    const { engine, id } = this.#options;
+    const { tables } = engine;
+    const { name, address, allowFromGuests } = this.config;
+    this.#open = openInterface(this.network, this.config);
+    const mac = hostPortMac(name);
+    tables.addPort(this.number, KIND_HOST, id);
+    tables.bindMac(this.number, macHigh(mac), macLow(mac), ADDRESS_CONFIGURED, nowSeconds());
+    for (const { protocol, port } of allowFromGuests) tables.allowFromGuests(id, protocol, port);
+    tables.setHostPort(id, this.number, address | 0);
+    await this.#plug(this.#open.fd);
+    this.#log.info({ address: formatIpv4(address) }, 'host port open');
+  }
+
+  async #plug(fd: number): Promise<void> {
+    const { engine, id } = this.#options;
+    engine.tables.setCarrier(this.number, true);
+    await engine.plug(this.number, { network: id, kind: 'tap', fd });
+  }
+
+  /** Takes note of news of the interface: changed, come back, or gone (`undefined`). */
+  hear(link: Link | undefined): void {
+    this.#work = this.#work
+      .then(() => this.#follow(link))
+      .catch((error: unknown) => this.#log.error({ err: error }, 'host port could not be made again'));
+  }
+
+  async #follow(link: Link | undefined): Promise<void> {
+    if (this.#closed || (this.#open !== undefined && link?.index === this.#open.index)) return;
+    const { engine } = this.#options;
+    const gone = this.#open;
+    this.#open = undefined;
+    if (gone !== undefined) {
+      engine.tables.setCarrier(this.number, false);
+      await engine.unplug(this.number);
+      close(gone.fd);
+    }
+    this.#open = openInterface(this.network, this.config);
+    await this.#plug(this.#open.fd);
+    this.#log.warn('the host port was deleted by somebody and has been made again');
+  }
+
+  /** Closes the descriptor; the interface stays. To be called when no worker runs any more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#work;
+    if (this.#open !== undefined) close(this.#open.fd);
+    this.#open = undefined;
+  }
 }

@@ -13,7 +13,8 @@ export type LinkListener = (link: Link | undefined) => void;
 interface NamespaceWatch {
   readonly monitor: LinkMonitor;
   readonly listeners: Map<string, LinkListener>;
-  stop: () => Promise<void>;
+  /** Ends the watching; resolves once it has begun */
+  readonly stop: Promise<() => Promise<void>>;
 }
 
 export class LinkWatch {
@@ -29,19 +30,20 @@ export class LinkWatch {
     let watch = this.#watches.get(namespace);
     if (watch === undefined) {
       const monitor = within(namespace, () => explaining('CAP_NET_ADMIN', () => new LinkMonitor()));
-      watch = { monitor, listeners: new Map(), stop: async () => {} };
-      this.#watches.set(namespace, watch);
-      const started = watch;
-      watch.stop = await this.#engine.watch(monitor.fd, () => this.#read(namespace, started));
+      const stop = this.#engine.watch(monitor.fd, () => this.#read(namespace, started));
+      const started: NamespaceWatch = { monitor, listeners: new Map(), stop };
+      this.#watches.set(namespace, started);
+      watch = started;
     }
     watch.listeners.set(name, listener);
+    await watch.stop;
   }
 
   async remove(namespace: string | undefined, name: string): Promise<void> {
     const watch = this.#watches.get(namespace);
     if (watch === undefined || !watch.listeners.delete(name) || watch.listeners.size > 0) return;
     this.#watches.delete(namespace);
-    await watch.stop();
+    await (await watch.stop)();
     watch.monitor.close();
   }
 

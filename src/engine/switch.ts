@@ -12,17 +12,17 @@ import {
 } from '../config/resolve.ts';
 import type { ConfigInput, VmInput } from '../config/schema.ts';
 import { TapswitchError } from '../errors.ts';
+import type { FastPath } from '../fastpath/fast-path.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
-import { detectGuard, type GuardKind, releaseGuard } from '../port/guard.ts';
-import { ADDRESS_CONFIGURED, ADDRESS_UNKNOWN, KIND_HOST } from '../switch/tables.ts';
-import { nowSeconds } from '../sys/clock.ts';
-import { close } from '../sys/libc.ts';
+import { applyGuard, detectGuard, type GuardKind, guarded, releaseGuard } from '../port/guard.ts';
+import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
 import type { PortStats } from '../telemetry/counters.ts';
 import { type Logger, silentLogger } from '../telemetry/logger.ts';
 import { formatIpv4, maskOf } from '../wire/ipv4.ts';
-import { formatMac, macHigh, macLow, macOf } from '../wire/mac.ts';
+import { formatMac, macOf } from '../wire/mac.ts';
 import { Engine } from './engine.ts';
-import { hostPortMac, openHostPort } from './host-port.ts';
+import { FastPaths } from './fast-paths.ts';
+import { HostPort } from './host-port.ts';
 import { LinkWatch } from './link-watch.ts';
 import { within } from './namespace.ts';
 import { VmPort } from './vm-port.ts';
@@ -62,22 +62,23 @@ export interface SwitchStats {
   readonly workers: readonly { readonly heartbeat: number; readonly replaced: number }[];
 }
 
-interface HostPort {
-  readonly network: NetworkConfig;
-  readonly name: string;
-  readonly number: number;
-  readonly fd: number;
-}
+/** How often the switch looks after what nobody tells it of, `ms` */
+const UPKEEP_MS = 100;
+/** Every how many of those times it looks at the guards */
+const GUARD_ROUNDS = 20;
 
 export class Switch {
   readonly #config: SwitchConfig;
   readonly #log: Logger;
   readonly #engine: Engine;
   readonly #links: LinkWatch;
+  readonly #fastPaths: FastPaths;
   readonly #guards = new Map<string | undefined, GuardKind>();
   readonly #networks = new Map<string, number>();
   readonly #hostPorts: HostPort[] = [];
   readonly #vms = new Map<string, VmPort>();
+  #upkeep: NodeJS.Timeout | undefined;
+  #upkeepRound = 0;
   #closed = false;
 
   /** Use {@link createSwitch}. */
@@ -86,6 +87,7 @@ export class Switch {
     this.#log = log;
     this.#engine = new Engine(config.workers, log);
     this.#links = new LinkWatch(this.#engine);
+    this.#fastPaths = new FastPaths(log);
     for (const network of config.networks.values()) {
       const number = this.#networks.size;
       this.#networks.set(network.name, number);
@@ -100,26 +102,42 @@ export class Switch {
 
   /** Opens the host ports and attaches the VMs of the configuration. */
   async start(): Promise<void> {
+    this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS);
     for (const network of this.#config.networks.values()) await this.#openHostPort(network);
     for (const vm of this.#config.vms.values()) await this.#attach(vm, undefined);
+  }
+
+  /** What nobody tells us of has to be looked after: addresses the datapath learned, guards taken away. */
+  #keepUp(): void {
+    for (const port of this.#vms.values()) port.refreshFastPath();
+    if (this.#upkeepRound++ % GUARD_ROUNDS === 0) this.#restoreGuards();
+  }
+
+  /** Puts back guards that somebody took away: flushing the machine's nftables ruleset does. */
+  #restoreGuards(): void {
+    for (const [namespace, kind] of this.#guards) {
+      try {
+        const present = new Set(guarded(kind, namespace));
+        const missing = [...this.#vms.values()]
+          .filter(({ vm, plugged }) => plugged && vm.netns === namespace && !present.has(vm.tap))
+          .map(({ vm }) => ({ namespace, interfaceName: vm.tap }));
+        if (missing.length === 0) continue;
+        applyGuard(kind, missing);
+        this.#log.warn({ ports: missing.map((target) => target.interfaceName) }, 'guard was gone; put back');
+      } catch (error) {
+        this.#log.error({ err: error }, 'guard could not be looked after');
+      }
+    }
   }
 
   async #openHostPort(network: NetworkConfig): Promise<void> {
     const { hostPort } = network;
     if (hostPort === undefined) return;
-    const fd = openHostPort(network, hostPort);
-    const number = this.#engine.reservePort();
-    const { tables } = this.#engine;
     const id = this.#networks.get(network.name) as number;
-    const mac = hostPortMac(hostPort.name);
-    tables.addPort(number, KIND_HOST, id);
-    tables.bindMac(number, macHigh(mac), macLow(mac), ADDRESS_CONFIGURED, nowSeconds());
-    tables.setCarrier(number, true);
-    for (const { protocol, port } of hostPort.allowFromGuests) tables.allowFromGuests(id, protocol, port);
-    tables.setHostPort(id, number, hostPort.address | 0);
-    this.#hostPorts.push({ network, name: hostPort.name, number, fd });
-    await this.#engine.plug(number, { network: id, kind: 'tap', fd });
-    this.#log.info({ port: hostPort.name, address: formatIpv4(hostPort.address) }, 'host port open');
+    const port = new HostPort({ engine: this.#engine, network, config: hostPort, id, log: this.#log });
+    this.#hostPorts.push(port);
+    await this.#links.add(hostPort.netns, hostPort.name, (link) => port.hear(link));
+    await port.open();
   }
 
   /**
@@ -146,7 +164,8 @@ export class Switch {
   async #attach(vm: VmConfig, faults: FaultPlan | undefined): Promise<void> {
     const guard = this.#guardFor(vm);
     const network = this.#networks.get(vm.network) as number;
-    const port = new VmPort({ engine: this.#engine, vm, network, guard, faults, log: this.#log });
+    const fastPath = this.#fastPathFor(vm, faults);
+    const port = new VmPort({ engine: this.#engine, vm, network, guard, faults, fastPath, log: this.#log });
     this.#vms.set(vm.id, port);
     try {
       // Watched before it is opened: no news of it can fall in between.
@@ -159,6 +178,13 @@ export class Switch {
       if (guard !== undefined) releaseGuard(guard, [{ namespace: vm.netns, interfaceName: vm.tap }]);
       throw error;
     }
+  }
+
+  /** Only VMs that may meet each other, and whose frames are not to be interfered with, have use for it. */
+  #fastPathFor(vm: VmConfig, faults: FaultPlan | undefined): FastPath | undefined {
+    const shared = this.#config.networks.get(vm.network)?.mode === 'shared';
+    if (!shared || faults !== undefined || this.#config.fastPath === 'off') return undefined;
+    return this.#fastPaths.of(vm.netns);
   }
 
   #guardFor(vm: VmConfig): GuardKind | undefined {
@@ -197,12 +223,13 @@ export class Switch {
     this.#checkOpen();
     const vms: Record<string, PortState> = {};
     for (const [id, port] of this.#vms) {
-      port.countOverflow();
+      port.collect();
       vms[id] = this.#state(port.number, port.vm.tap, port.vm.network, port.plugged);
     }
     const hostPorts: Record<string, PortState> = {};
-    for (const { network, name, number } of this.#hostPorts) {
-      hostPorts[network.name] = this.#state(number, name, network.name, true);
+    for (const { network, config, number, plugged } of this.#hostPorts) {
+      const state = this.#state(number, config.name, network.name, plugged);
+      hostPorts[network.name] = { ...state, ip: formatIpv4(config.address) };
     }
     const guard = this.#guards.values().next().value ?? 'off';
     return { guard, vms, hostPorts, workers: this.#engine.workers() };
@@ -234,10 +261,13 @@ export class Switch {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    clearInterval(this.#upkeep);
+    for (const { config } of this.#hostPorts) await this.#links.remove(config.netns, config.name);
     for (const { vm } of this.#vms.values()) await this.#links.remove(vm.netns, vm.tap);
     for (const port of this.#vms.values()) await port.close();
+    this.#fastPaths.close();
     await this.#engine.stop();
-    for (const { fd } of this.#hostPorts) close(fd);
+    for (const port of this.#hostPorts) await port.close();
   }
 
   #checkOpen(): void {

@@ -10,9 +10,11 @@
  * opened, the port stays absent and the log says why; the next news of it is the next attempt.
  */
 import type { VmConfig } from '../config/resolve.ts';
+import { TapswitchError } from '../errors.ts';
+import type { FastPath, FastPort } from '../fastpath/fast-path.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { GuardKind } from '../port/guard.ts';
-import { ADDRESS_CONFIGURED, KIND_VM } from '../switch/tables.ts';
+import { ADDRESS_CONFIGURED, ADDRESS_UNKNOWN, KIND_VM } from '../switch/tables.ts';
 import { nowSeconds } from '../sys/clock.ts';
 import { close } from '../sys/libc.ts';
 import { takeReceiveOverflow } from '../sys/packet-socket.ts';
@@ -30,6 +32,8 @@ export interface VmPortOptions {
   readonly network: number;
   readonly guard: GuardKind | undefined;
   readonly faults: FaultPlan | undefined;
+  /** Of the VM's namespace; undefined when its frames are all to pass through the datapath */
+  readonly fastPath: FastPath | undefined;
   readonly log: Logger;
 }
 
@@ -71,16 +75,24 @@ export class VmPort {
     return this.#work;
   }
 
-  /** Opens the TAP and plugs it in. Throws what {@link openVmTap} throws. */
+  /** Opens the TAP and plugs it in. Throws what {@link openVmTap} throws, and SWITCH_CLOSED once the port is closed. */
   open(): Promise<void> {
-    return this.#enqueue(() => this.#plug());
+    return this.#enqueue(async () => {
+      if (!this.#closed) return this.#plug();
+      throw new TapswitchError(
+        'SWITCH_CLOSED',
+        `VM ${this.vm.id} was detached, or the switch closed, before its TAP was open`,
+        'Attach it again.',
+      );
+    });
   }
 
   async #plug(): Promise<void> {
     if (this.#tap !== undefined) return;
-    const { engine, network, guard, faults } = this.#options;
+    const { engine, network, guard, faults, fastPath } = this.#options;
     const tap = openVmTap(this.vm, guard);
     this.#tap = tap;
+    fastPath?.attach(tap.index, tap.fd);
     await engine.plug(this.number, { network, kind: 'packet', fd: tap.fd, faults });
     this.#log.info({ ifindex: tap.index, carrier: tap.carrier }, 'port plugged in');
     await this.#setCarrier(tap.carrier);
@@ -89,8 +101,10 @@ export class VmPort {
   async #unplug(): Promise<void> {
     const tap = this.#tap;
     if (tap === undefined) return;
-    this.#tap = undefined;
     await this.#setCarrier(false);
+    this.collect();
+    this.#tap = undefined;
+    this.#options.fastPath?.detach(tap.index);
     await this.#options.engine.unplug(this.number);
     close(tap.fd);
   }
@@ -100,8 +114,28 @@ export class VmPort {
     if (engine.tables.carrier(this.number) === carrier) return;
     engine.tables.setCarrier(this.number, carrier);
     this.#log.info({ carrier }, carrier ? 'carrier up' : 'carrier down');
+    if (!carrier) engine.tables.forgetLearned(this.number);
+    this.refreshFastPath();
     if (carrier) await engine.announce(this.number);
-    else engine.tables.forgetLearned(this.number);
+  }
+
+  /** Tells the fast path what is known of the VM by now: what the datapath has learned comes without a word. */
+  refreshFastPath(): void {
+    if (this.#tap !== undefined) this.#options.fastPath?.update(this.#tap.index, this.#fastPort());
+  }
+
+  #fastPort(): FastPort | undefined {
+    const { engine, network } = this.#options;
+    const { tables } = engine;
+    const known =
+      tables.macState(this.number) !== ADDRESS_UNKNOWN && tables.ipState(this.number) !== ADDRESS_UNKNOWN;
+    if (!known || !tables.carrier(this.number)) return undefined;
+    return {
+      network,
+      macHigh: tables.macHigh(this.number),
+      macLow: tables.macLow(this.number),
+      address: tables.ip(this.number),
+    };
   }
 
   /** Takes note of news of the TAP: changed, come back, or gone (`undefined`). */
@@ -122,11 +156,16 @@ export class VmPort {
     else await this.#setCarrier(hasCarrier(link));
   }
 
-  /** Adds what the kernel could not queue for the switch to the port's counters. */
-  countOverflow(): void {
+  /** Adds to the port's counters what the datapath could not see: frames lost before it, and the fast path's. */
+  collect(): void {
     if (this.#tap === undefined) return;
+    const { engine, fastPath } = this.#options;
     const lost = takeReceiveOverflow(this.#tap.fd);
-    if (lost > 0) this.#options.engine.countDropped(this.number, DROP['receive-overflow'], lost);
+    if (lost > 0) engine.own.dropped(this.number, DROP['receive-overflow'], lost);
+    if (fastPath === undefined) return;
+    const fast = fastPath.take(this.#tap.index);
+    engine.own.received(this.number, fast.rxFrames, fast.rxBytes);
+    engine.own.sent(this.number, fast.txFrames, fast.txBytes);
   }
 
   /** Unplugs the port for good and frees its number. */

@@ -90,6 +90,7 @@ export class WorkerThread {
 
   #exited(worker: Worker, fault: unknown): void {
     if (worker !== this.#worker) return;
+    this.#worker = undefined;
     this.#control?.close();
     close(this.#epollFd);
     if (this.#stopping) {
@@ -190,7 +191,14 @@ export class WorkerThread {
   stop(): Promise<void> {
     if (this.#stopping) return Promise.resolve();
     this.#stopping = true;
-    const gone = new Promise<void>((resolve) => this.#worker?.once('exit', () => resolve()));
+    const worker = this.#worker;
+    if (worker === undefined) {
+      // Dead, and not replaced yet: nobody is left to be told.
+      close(this.#wakeFd);
+      this.#settle();
+      return Promise.resolve();
+    }
+    const gone = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
     this.#post({ op: 'stop' });
     signalEventfd(this.#wakeFd);
     return gone;

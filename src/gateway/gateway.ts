@@ -25,6 +25,7 @@ export class Gateway {
   readonly #tables: Tables;
   readonly #clock: Clock;
   readonly #forwarder: Forwarder;
+  readonly #counters: CounterBlock;
 
   constructor(tables: Tables, clock: Clock, forwarder: Forwarder, counters: CounterBlock) {
     this.neighbours = new Neighbours(tables, clock, forwarder);
@@ -32,6 +33,7 @@ export class Gateway {
     this.#tables = tables;
     this.#clock = clock;
     this.#forwarder = forwarder;
+    this.#counters = counters;
   }
 
   /**
@@ -77,7 +79,12 @@ export class Gateway {
     if (!tables.carrier(port)) {
       return this.#icmp.refuse(batch, slot, packet, ingress, icmp.HOST_UNREACHABLE, DROP['port-down']);
     }
-    if (tables.macState(port) === ADDRESS_UNKNOWN) return drop(DROP['unknown-unicast']);
+    if (tables.macState(port) === ADDRESS_UNKNOWN) {
+      // The host may not ask for half a minute, having a MAC that was forgotten here: the VM is asked in its place.
+      this.#counters.dropped(ingress, DROP['unknown-unicast'], 1);
+      this.neighbours.askForHost(batch, slot, ingress, destination);
+      return port;
+    }
     const frame = packet - ethernet.ETHERNET_HEADER_BYTES;
     ethernet.writeDestination(batch.view, frame, tables.macHigh(port), tables.macLow(port));
     return this.#forwarder.hostToGuest(batch.view, packet, port);

@@ -80,7 +80,7 @@ export class GatewayIcmp {
     reason: number,
   ): number {
     const view = batch.view;
-    if (!this.#deservesError(view, packet) || !this.#limit.take(ingress)) return drop(reason);
+    if (!this.#deservesError(view, packet, ingress) || !this.#limit.take(ingress)) return drop(reason);
     this.#counters.dropped(ingress, reason, 1);
     const start = batch.start[slot] as number;
     const frame = start + vnet.VNET_HEADER_BYTES;
@@ -106,10 +106,12 @@ export class GatewayIcmp {
     return ingress;
   }
 
-  #deservesError(view: DataView, packet: number): boolean {
+  #deservesError(view: DataView, packet: number, ingress: number): boolean {
     if (ipv4.isLaterFragment(view, packet)) return false;
     const source = ipv4.source(view, packet);
-    if (source === 0 || isGroup(source) || isGroup(ipv4.destination(view, packet))) return false;
+    const destination = ipv4.destination(view, packet);
+    if (source === 0 || isGroup(source) || isGroup(destination)) return false;
+    if (this.#tables.isBroadcast(this.#tables.network(ingress), destination)) return false;
     if (ipv4.protocol(view, packet) !== ipv4.PROTOCOL_ICMP) return true;
     const message = packet + ipv4.headerLength(view, packet);
     const bytes = ipv4.totalLength(view, packet) - ipv4.headerLength(view, packet);

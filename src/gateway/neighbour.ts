@@ -105,6 +105,22 @@ export class Neighbours {
     return ingress;
   }
 
+  /** Writes into `slot` the question of the host port `host` for the MAC of `target`. */
+  askForHost(batch: FrameBatch, slot: number, host: number, target: number): void {
+    const tables = this.#tables;
+    this.#write(
+      batch,
+      slot,
+      arp.ARP_REQUEST,
+      tables.macHigh(host),
+      tables.macLow(host),
+      tables.hostAddress(tables.network(host)),
+      BROADCAST_HIGH,
+      BROADCAST_LOW,
+      target,
+    );
+  }
+
   /** Writes into `slot` the announcement of the gateway's address to the guests of a network (RFC 5227 section 3). */
   announceGateway(batch: FrameBatch, slot: number, network: number): void {
     const address = this.#tables.gatewayAddress(network);

@@ -46,6 +46,11 @@ function generator(seed: number): () => number {
   };
 }
 
+/** Milliseconds from `now` until `due`, negative when past; right across the clock's wrap. */
+function until(due: number, now: number): number {
+  return (due - now) | 0;
+}
+
 export class FaultyPort implements Port {
   readonly #inner: Port;
   readonly #number: number;
@@ -55,7 +60,7 @@ export class FaultyPort implements Port {
   readonly #random: () => number;
   readonly #held: HeldFrame[] = [];
 
-  /** @param now milliseconds, monotonic */
+  /** @param now milliseconds as sys/clock counts them: int32 that wraps */
   constructor(inner: Port, number: number, plan: FaultPlan, counters: CounterBlock, now: () => number) {
     this.#inner = inner;
     this.#number = number;
@@ -84,7 +89,7 @@ export class FaultyPort implements Port {
       return;
     }
     let at = this.#held.length;
-    while (at > 0 && (this.#held[at - 1] as HeldFrame).dueMs > frame.dueMs) at--;
+    while (at > 0 && until((this.#held[at - 1] as HeldFrame).dueMs, frame.dueMs) > 0) at--;
     this.#held.splice(at, 0, frame);
   }
 
@@ -107,7 +112,7 @@ export class FaultyPort implements Port {
       if (bytes.length > VNET_HEADER_BYTES && this.#happens(this.#plan.corrupt)) this.#damage(bytes);
       const late = this.#happens(this.#plan.reorder) ? this.#plan.reorderMs : 0;
       const frame = {
-        dueMs: now + this.#plan.delayMs + late,
+        dueMs: (now + this.#plan.delayMs + late) | 0,
         condition: batch.condition[i] as number,
         bytes,
       };
@@ -115,7 +120,11 @@ export class FaultyPort implements Port {
       if (this.#happens(this.#plan.duplicate)) this.#hold(frame);
     }
     let count = 0;
-    while (count < batch.capacity && this.#held.length > 0 && (this.#held[0] as HeldFrame).dueMs <= now) {
+    while (
+      count < batch.capacity &&
+      this.#held.length > 0 &&
+      until((this.#held[0] as HeldFrame).dueMs, now) <= 0
+    ) {
       const frame = this.#held.shift() as HeldFrame;
       batch.u8.set(frame.bytes, batch.start[count]);
       batch.length[count] = frame.bytes.length;
@@ -131,6 +140,6 @@ export class FaultyPort implements Port {
 
   dueInMs(): number {
     const next = this.#held[0];
-    return next === undefined ? -1 : Math.max(0, next.dueMs - this.#now());
+    return next === undefined ? -1 : Math.max(0, until(next.dueMs, this.#now()));
   }
 }

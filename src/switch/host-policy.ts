@@ -114,9 +114,11 @@ export class HostPolicy {
     const bytes = ipv4.totalLength(view, packet) - ipv4.headerLength(view, packet);
     let verdict: number = DROP['host-flow-denied'];
     if (protocol === ipv4.PROTOCOL_TCP) verdict = this.#checkTcp(network, port, view, guest, segment, bytes);
-    else if (protocol === ipv4.PROTOCOL_UDP)
-      verdict = this.#checkUdp(network, port, view, guest, segment, bytes);
-    else if (protocol === ipv4.PROTOCOL_ICMP)
+    else if (protocol === ipv4.PROTOCOL_UDP) {
+      // A first fragment has not all the bytes its UDP length counts.
+      const whole = ipv4.isFragment(view, packet) || udp.check(view, segment, bytes);
+      verdict = whole ? this.#checkUdp(network, port, view, guest, segment, bytes) : DROP.malformed;
+    } else if (protocol === ipv4.PROTOCOL_ICMP)
       verdict = this.#checkIcmp(network, port, view, guest, segment, bytes);
     if (verdict === HOST_OK && ipv4.isFragment(view, packet)) {
       this.#note(guest, fragment, FRAGMENT_KEY | protocol, port);
@@ -151,7 +153,7 @@ export class HostPolicy {
     segment: number,
     bytes: number,
   ): number {
-    if (!udp.check(view, segment, bytes)) return DROP.malformed;
+    if (bytes < udp.UDP_HEADER_BYTES) return DROP.malformed;
     const hostPort = udp.destinationPort(view, segment);
     if (this.#tables.allowedFromGuests(network, true, hostPort)) return HOST_OK;
     const ports = pair(udp.sourcePort(view, segment), hostPort);
@@ -222,8 +224,8 @@ export class HostPolicy {
 
   #note(guest: number, ports: number, protocol: number, port: number): void {
     if (this.#renew(guest, ports, protocol, port)) return;
-    const now = this.#clock.seconds;
     const { hostFlows, owner } = this.#tables;
-    hostFlows.insert(guest, ports, (protocol << 16) | port, port, now + flowSeconds(protocol), now, owner);
+    const expiry = this.#clock.seconds + flowSeconds(protocol);
+    hostFlows.insert(guest, ports, (protocol << 16) | port, port, expiry, owner);
   }
 }

@@ -24,7 +24,8 @@ export class RateLimit {
   /** Takes one event of `port`'s allowance; false when there is none left. */
   take(port: number): boolean {
     const now = this.#clock.ms;
-    const elapsed = (now - (this.#filledMs[port] as number)) | 0;
+    // Unsigned: a port may well be quiet for longer than the 24 days after which the clock's sign changes.
+    const elapsed = (now - (this.#filledMs[port] as number)) >>> 0;
     this.#filledMs[port] = now;
     const tokens = Math.min(this.#burst, (this.#tokens[port] as number) + elapsed * this.#perMs);
     const allowed = tokens >= 1;

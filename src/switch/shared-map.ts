@@ -94,17 +94,10 @@ export class SharedMap {
    * @param expiry seconds at which it ends, or {@link PINNED}
    * @param owner number of the calling thread, for {@link unlockDead}
    */
-  insert(
-    key0: number,
-    key1: number,
-    key2: number,
-    value: number,
-    expiry: number,
-    now: number,
-    owner: number,
-  ): number {
+  insert(key0: number, key1: number, key2: number, value: number, expiry: number, owner: number): number {
     this.#lock(owner);
-    let entry = this.find(key0, key1, key2, now);
+    // Expired or not: a key never has two entries, or removing it would leave one.
+    let entry = this.find(key0, key1, key2, 0);
     if (entry === NONE) entry = this.#victim(mix(key0, key1, key2));
     if (entry !== NONE) {
       const ints = this.#ints;

@@ -4,7 +4,7 @@
  * Theory of operation. A port has one MAC and one IPv4 address, configured or, where none is configured, the first
  * it was seen to use; learned ones are forgotten when the port's carrier goes. IPv6 addresses are learned, up to
  * MAX_IPV6_ADDRESSES. An address that another port of the network has, or that is the gateway's or the host's, is
- * never learned. For setting addresses up a VM may always use 0.0.0.0, ::, 169.254/16 and fe80::/10.
+ * never learned, nor is the subnet's first or last. For setting addresses up a VM may always use 0.0.0.0, ::, 169.254/16 and fe80::/10.
  *
  * Checked are the Ethernet source, the ARP sender's two addresses, and the IPv4 and IPv6 source.
  */
@@ -89,7 +89,8 @@ export class SourcePolicy {
 
   #mayLearn(network: number, address: number): boolean {
     const tables = this.#tables;
-    if (!tables.inSubnet(network, address) || address === tables.gatewayAddress(network)) return false;
+    if (!tables.inSubnet(network, address) || tables.isBroadcast(network, address)) return false;
+    if (address === tables.gatewayAddress(network)) return false;
     return tables.hostPort(network) === 0 || address !== tables.hostAddress(network);
   }
 

@@ -153,6 +153,13 @@ export class Tables {
     );
   }
 
+  /** True for the first and the last address of the network's subnet, which are nobody's. */
+  isBroadcast(network: number, address: number): boolean {
+    const base = network * NETWORK_INTS;
+    const subnet = this.#networks[base + SUBNET] as number;
+    return address === subnet || address === (subnet | ~(this.#networks[base + MASK] as number));
+  }
+
   allowFromGuests(network: number, protocol: 'tcp' | 'udp', port: number): void {
     const at = this.#allowIndex(network, protocol === 'tcp' ? ALLOW_TCP : ALLOW_UDP, port);
     this.#allowed[at] = (this.#allowed[at] as number) | (1 << (port & 31));
@@ -182,6 +189,7 @@ export class Tables {
   removePort(port: number): void {
     this.fdb.removeValue(port, this.#owner);
     this.neighbours.removeValue(port, this.#owner);
+    this.hostFlows.removeValue(port, this.#owner);
     this.#ports[port * PORT_INTS + KIND] = KIND_NONE;
   }
 
@@ -216,14 +224,15 @@ export class Tables {
 
   /**
    * Gives a port its MAC and an FDB entry: pinned when configured, ageing when learned.
-   * False when another port of the network has that MAC.
+   * False when another port of the network has that MAC, unless it is configured here and only learned there.
    */
   bindMac(port: number, high: number, low: number, state: number, now: number): boolean {
     const network = this.network(port);
-    const holder = this.fdb.find(low, high, network, now);
-    if (holder !== NONE && this.fdb.value(holder) !== port) return false;
+    // Aged or not: an entry that is no destination any more still tells whose the address is.
+    const held = this.fdb.find(low, high, network, 0);
+    if (held !== NONE && !this.#yields(this.fdb.value(held), MAC_STATE, port, state)) return false;
     const expiry = state === ADDRESS_CONFIGURED ? PINNED : now + FDB_AGE_SECONDS;
-    const entry = this.fdb.insert(low, high, network, port, expiry, now, this.#owner);
+    const entry = this.fdb.insert(low, high, network, port, expiry, this.#owner);
     if (entry === NONE) return false;
     const base = port * PORT_INTS;
     this.#ports[base + MAC_HIGH] = high;
@@ -252,6 +261,20 @@ export class Tables {
     }
   }
 
+  /**
+   * True when `port` may have an address that `holder` has: it is the same port, or the address is configured here
+   * and only learned there, which the holder then forgets.
+   *
+   * @param field MAC_STATE or IP_STATE
+   */
+  #yields(holder: number, field: number, port: number, state: number): boolean {
+    if (holder === port) return true;
+    const at = holder * PORT_INTS + field;
+    if (state !== ADDRESS_CONFIGURED || this.#ports[at] === ADDRESS_CONFIGURED) return false;
+    this.#ports[at] = ADDRESS_UNKNOWN;
+    return true;
+  }
+
   // --- a port's IP addresses ------------------------------------------------------------------------------
   ipState(port: number): number {
     return this.#ports[port * PORT_INTS + IP_STATE] as number;
@@ -261,12 +284,12 @@ export class Tables {
     return this.#ports[port * PORT_INTS + IP] as number;
   }
 
-  /** Gives a port its IPv4 address (int32). False when another port of the network has it. */
+  /** Gives a port its IPv4 address (int32). False like {@link bindMac}. */
   bindIp(port: number, address: number, state: number, now: number): boolean {
     const network = this.network(port);
-    const holder = this.neighbours.find(address, 0, network, now);
-    if (holder !== NONE && this.neighbours.value(holder) !== port) return false;
-    if (this.neighbours.insert(address, 0, network, port, PINNED, now, this.#owner) === NONE) return false;
+    const held = this.neighbours.find(address, 0, network, now);
+    if (held !== NONE && !this.#yields(this.neighbours.value(held), IP_STATE, port, state)) return false;
+    if (this.neighbours.insert(address, 0, network, port, PINNED, this.#owner) === NONE) return false;
     const base = port * PORT_INTS;
     this.#ports[base + IP] = address;
     this.#ports[base + IP_STATE] = state;

@@ -1,26 +1,33 @@
 /**
- * bpf(2), as much of it as a two-instruction verdict on every frame of an interface needs: load the program,
- * attach it to the interface's ingress with a TCX link (Linux 6.6), and pin the link so that it outlives us.
+ * bpf(2), as much of it as programs on an interface's ingress need: load a program, attach it with a TCX link
+ * (Linux 6.6) or to a packet socket, pin a link so that it outlives us, and hash maps shared with the program.
  * Numbers and layouts: linux/bpf.h, `union bpf_attr`.
  */
 import { existsSync, statfsSync } from 'node:fs';
-import { check, syscallCommand } from './libc.ts';
+import { BpfAssembler } from './bpf-assembler.ts';
+import { SysError } from './errno.ts';
+import { check, setsockopt, syscallCommand } from './libc.ts';
 import { type Memory, mapMemory, unmapMemory } from './memory.ts';
 
 const SYSCALL_NUMBERS: Readonly<Record<string, number>> = { x64: 321, arm64: 280 };
 
+const BPF_MAP_CREATE = 0;
+const BPF_MAP_LOOKUP_ELEM = 1;
+const BPF_MAP_UPDATE_ELEM = 2;
+const BPF_MAP_DELETE_ELEM = 3;
 const BPF_PROG_LOAD = 5;
 const BPF_OBJ_PIN = 6;
 const BPF_OBJ_GET = 7;
 const BPF_OBJ_GET_INFO_BY_FD = 15;
 const BPF_LINK_CREATE = 28;
 const BPF_LINK_DETACH = 34;
-const BPF_PROG_TYPE_SCHED_CLS = 3;
+const BPF_MAP_TYPE_HASH = 1;
+const BPF_F_BEFORE = 1 << 3;
+const SOL_SOCKET = 1;
+const SO_ATTACH_BPF = 50;
 const BPF_TCX_INGRESS = 46;
 const BPFFS_MAGIC = 0xcafe4a11;
 
-const BPF_MOV64_IMM = 0xb7;
-const BPF_EXIT = 0x95;
 const INSTRUCTION_BYTES = 8;
 
 /** Enough of `union bpf_attr` for the commands used; what is left out counts as zero. */
@@ -30,6 +37,9 @@ const POINTED_AT = 128;
 const PAGE_BYTES = 4096;
 const LINK_INFO_BYTES = 32;
 const LINK_INFO_TCX_INDEX = 16;
+
+/** What a program is for (`enum bpf_prog_type`): to decide about a socket's frames, or an interface's. */
+export const PROGRAM = { socketFilter: 1, interfaceIngress: 3 } as const;
 
 /** What a program makes of every frame (`enum tcx_action_base`). */
 export const TCX = { next: -1, drop: 2 } as const;
@@ -70,29 +80,33 @@ function writeText({ u8 }: Memory, offset: number, text: string): void {
 }
 
 /**
- * Loads a program that gives every frame the same verdict. Needs CAP_BPF and CAP_NET_ADMIN of the initial user
- * namespace. Throws SysError (EPERM, ENOSYS).
+ * Loads a program. Needs CAP_BPF and CAP_NET_ADMIN of the initial user namespace. Throws SysError (EPERM, ENOSYS;
+ * EACCES or EINVAL when the verifier refuses it).
  *
- * @param verdict a value of {@link TCX}
+ * @param type a value of {@link PROGRAM}
+ * @param instructions from a BpfAssembler
  * @returns its descriptor
  */
-export function loadVerdictProgram(verdict: number): number {
-  const licenseAt = POINTED_AT + 2 * INSTRUCTION_BYTES;
+export function loadProgram(type: number, instructions: Uint8Array): number {
+  const licenseAt = POINTED_AT + instructions.length;
   return bpf(
     'load a BPF program',
     BPF_PROG_LOAD,
     (view, memory) => {
-      view.setUint32(0, BPF_PROG_TYPE_SCHED_CLS, true);
-      view.setUint32(4, 2, true);
+      view.setUint32(0, type, true);
+      view.setUint32(4, instructions.length / INSTRUCTION_BYTES, true);
       writePointer(view, 8, memory.address + POINTED_AT);
       writePointer(view, 16, memory.address + licenseAt);
-      view.setUint8(POINTED_AT, BPF_MOV64_IMM);
-      view.setInt32(POINTED_AT + 4, verdict, true);
-      view.setUint8(POINTED_AT + INSTRUCTION_BYTES, BPF_EXIT);
+      memory.u8.set(instructions, POINTED_AT);
       writeText(memory, licenseAt, 'MIT');
     },
     result,
   );
+}
+
+/** Loads a program for an interface that gives every frame the same verdict, a value of {@link TCX}. */
+export function loadVerdictProgram(verdict: number): number {
+  return loadProgram(PROGRAM.interfaceIngress, new BpfAssembler().set(0, verdict).exit().assemble());
 }
 
 /**
@@ -100,9 +114,10 @@ export function loadVerdictProgram(verdict: number): number {
  * and before the host's stack. The link ends when its last descriptor and pin are gone. Throws SysError (EINVAL
  * before Linux 6.6, ENODEV).
  *
+ * @param first whether it runs before those attached already
  * @returns the link's descriptor
  */
-export function attachTcxIngress(program: number, interfaceIndex: number): number {
+export function attachTcxIngress(program: number, interfaceIndex: number, first = false): number {
   return bpf(
     `attach a BPF program to interface ${interfaceIndex}`,
     BPF_LINK_CREATE,
@@ -110,6 +125,7 @@ export function attachTcxIngress(program: number, interfaceIndex: number): numbe
       view.setUint32(0, program, true);
       view.setUint32(4, interfaceIndex, true);
       view.setUint32(8, BPF_TCX_INGRESS, true);
+      view.setUint32(12, first ? BPF_F_BEFORE : 0, true);
     },
     result,
   );
@@ -156,4 +172,83 @@ export function openPinned(path: string): number {
 /** Whether `path` lies on a mounted BPF file system, where alone things can be pinned. */
 export function isBpffs(path: string): boolean {
   return existsSync(path) && statfsSync(path).type === BPFFS_MAGIC;
+}
+
+/** Lets a socket-filter program decide which frames a packet socket gets. Throws SysError (EPERM). */
+export function attachSocketFilter(socket: number, program: number): void {
+  const value = Buffer.alloc(4);
+  value.writeInt32LE(program);
+  check('attach a BPF socket filter', setsockopt(socket, SOL_SOCKET, SO_ATTACH_BPF, value, 4));
+}
+
+/** A hash map that programs and we both read and write, keys and values as bytes. Needs CAP_BPF. */
+export class BpfMap {
+  readonly fd: number;
+  readonly #keyBytes: number;
+  readonly #valueBytes: number;
+
+  constructor(keyBytes: number, valueBytes: number, capacity: number) {
+    this.#keyBytes = keyBytes;
+    this.#valueBytes = valueBytes;
+    this.fd = bpf(
+      'make a BPF map',
+      BPF_MAP_CREATE,
+      (view) => {
+        view.setUint32(0, BPF_MAP_TYPE_HASH, true);
+        view.setUint32(4, keyBytes, true);
+        view.setUint32(8, valueBytes, true);
+        view.setUint32(12, capacity, true);
+      },
+      result,
+    );
+  }
+
+  /** One call on a key. The kernel insists that what a command does not use is zero. */
+  #element<T>(
+    command: number,
+    key: Uint8Array,
+    value: Uint8Array | undefined,
+    read: (value: Uint8Array) => T,
+  ): T {
+    const valueAt = POINTED_AT + this.#keyBytes;
+    let found = new Uint8Array(0);
+    return bpf(
+      'access a BPF map',
+      command,
+      (view, memory) => {
+        view.setUint32(0, this.fd, true);
+        writePointer(view, 8, memory.address + POINTED_AT);
+        memory.u8.set(key, POINTED_AT);
+        if (value === undefined) return;
+        writePointer(view, 16, memory.address + valueAt);
+        memory.u8.set(value, valueAt);
+        found = memory.u8.subarray(valueAt, valueAt + this.#valueBytes) as Uint8Array<ArrayBuffer>;
+      },
+      () => read(found),
+    );
+  }
+
+  set(key: Uint8Array, value: Uint8Array): void {
+    this.#element(BPF_MAP_UPDATE_ELEM, key, value, () => {});
+  }
+
+  /** A copy of the key's value, undefined where there is none. */
+  get(key: Uint8Array): Uint8Array | undefined {
+    const room = new Uint8Array(this.#valueBytes);
+    return absent(() => this.#element(BPF_MAP_LOOKUP_ELEM, key, room, (value) => value.slice()));
+  }
+
+  /** Removes a key, if it is there. */
+  delete(key: Uint8Array): void {
+    absent(() => this.#element(BPF_MAP_DELETE_ELEM, key, undefined, () => {}));
+  }
+}
+
+function absent<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof SysError && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
 }

@@ -11,6 +11,8 @@ const AF_PACKET = 17;
 const SOCK_RAW_NONBLOCK_CLOEXEC = 0x80803;
 const ETH_P_ALL = 0x0003;
 const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
@@ -33,6 +35,16 @@ function setOption(fd: number, level: number, name: number, value: number, what:
   check(what, setsockopt(fd, level, name, bytes, 4));
 }
 
+/** Sets a buffer's size; without privilege over the machine (in a user namespace) as far as its limit allows. */
+function setBuffer(fd: number, forced: number, limited: number, bytes: number, what: string): void {
+  try {
+    setOption(fd, SOL_SOCKET, forced, bytes, what);
+  } catch (error) {
+    if (!(error instanceof SysError) || error.code !== 'EPERM') throw error;
+    setOption(fd, SOL_SOCKET, limited, bytes, what);
+  }
+}
+
 /**
  * Opens a socket that receives every frame entering `interfaceIndex` from outside and none that we send.
  * It is made with protocol 0, else it would deliver other interfaces' frames until bound. Binding waits for an RCU
@@ -49,8 +61,8 @@ export function openPacketSocket(interfaceIndex: number, bufferBytes: number): n
     setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'set PACKET_IGNORE_OUTGOING');
     // Without a queue in between, a full TAP ring is an error we can count, not a silent loss.
     setOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1, 'set PACKET_QDISC_BYPASS');
-    setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes, 'set receive buffer');
-    setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, bufferBytes, 'set send buffer');
+    setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bufferBytes, 'set receive buffer');
+    setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, bufferBytes, 'set send buffer');
     const address = Buffer.alloc(20);
     address.writeUInt16LE(AF_PACKET, 0);
     address.writeUInt16BE(ETH_P_ALL, 2);

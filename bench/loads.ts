@@ -1,0 +1,98 @@
+/** The loads: what runs between the two guests of a rig for one sample. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { runIn } from '../src/lab/process.ts';
+import { startProgram, stopProgram } from './processes.ts';
+import type { Rig } from './rig.ts';
+import { percentile } from './statistics.ts';
+import { ownTool } from './tools.ts';
+
+/** What one run of a load found. */
+export interface Sample {
+  readonly value: number;
+  /** Further figures of the same run, by name */
+  readonly detail: Readonly<Record<string, number>>;
+}
+
+export interface Load {
+  readonly id: string;
+  readonly unit: string;
+  run(rig: Rig): Promise<Sample>;
+}
+
+/** Whole seconds: iperf3 takes a fraction for none, and none for endless */
+const TCP_SECONDS = 2;
+const UDP_PORT = 7777;
+const UDP_PAYLOAD_BYTES = 64;
+const UDP_WINDOW_MS = 1000;
+/** How much longer than the receiver's window the sender goes on: its ramp up and the receiver's, and a margin */
+const UDP_MARGIN_MS = 400;
+const PINGS = 300;
+const PING_INTERVAL_SECONDS = 0.005;
+
+async function run(namespace: string, command: readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await runIn(namespace, command, { timeoutMs: 20_000 });
+  if (status === 0) return stdout;
+  throw new Error(`${command.join(' ')}: status ${status}: ${(stderr || stdout).trim().slice(-500)}`);
+}
+
+/** Bulk TCP by iperf3, what the receiver got. */
+export const tcp = (streams: number): Load => ({
+  id: `tcp.${streams}`,
+  unit: 'Gbit/s',
+  async run({ client, server, address }) {
+    // One test per server process: a test that broke off cannot leave it busy.
+    const receiver = await startProgram(server, ['iperf3', '-s', '-1', '--forceflush'], 'listening');
+    try {
+      const sender = ['iperf3', '-c', address, '-t', String(TCP_SECONDS), '-P', String(streams), '-J'];
+      const { end } = JSON.parse(await run(client, sender));
+      return {
+        value: end.sum_received.bits_per_second / 1e9,
+        detail: { retransmits: end.sum_sent.retransmits },
+      };
+    } finally {
+      await stopProgram(receiver);
+    }
+  },
+});
+
+async function outputOf(child: ChildProcess): Promise<string> {
+  const [text] = (await once(child.stdout!, 'data', { signal: AbortSignal.timeout(10_000) })) as [string];
+  return text;
+}
+
+/** UDP datagrams of 64 bytes as fast as a sender can; counts what is received, not what is offered. */
+export const smallFrames: Load = {
+  id: 'pps64',
+  unit: 'packets/s',
+  async run({ client, server, address }) {
+    const tool = ownTool('udp-blast');
+    const receiver = await startProgram(
+      server,
+      [tool, 'receive', String(UDP_PORT), String(UDP_WINDOW_MS)],
+      'ready',
+    );
+    try {
+      const result = outputOf(receiver);
+      const duration = String(UDP_WINDOW_MS + UDP_MARGIN_MS);
+      await run(client, [tool, 'send', address, String(UDP_PORT), String(UDP_PAYLOAD_BYTES), duration]);
+      const { received, offered, ms } = JSON.parse(await result);
+      return { value: (received / ms) * 1000, detail: { offered: (offered / ms) * 1000 } };
+    } finally {
+      await stopProgram(receiver);
+    }
+  },
+};
+
+/** Round trips of ping, one at a time. */
+export const roundTrip: Load = {
+  id: 'rtt',
+  unit: 'us',
+  async run({ client, address }) {
+    const interval = String(PING_INTERVAL_SECONDS);
+    const output = await run(client, ['ping', '-n', '-i', interval, '-c', String(PINGS), address]);
+    const times = [...output.matchAll(/time=([\d.]+) ms/g)].map(([, ms]) => Number(ms) * 1000);
+    if (times.length < PINGS / 2) throw new Error(`ping: ${times.length} of ${PINGS} answered`);
+    return { value: percentile(times, 0.5), detail: { p99: percentile(times, 0.99) } };
+  },
+};

@@ -1,0 +1,58 @@
+/** Programs the bench keeps running, and what they cost. */
+
+import type { ChildProcess } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { spawnIn } from '../src/lab/process.ts';
+
+const START_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = 3_000;
+const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+/** Position of utime among the fields after the command's name (proc(5), /proc/pid/stat) */
+const UTIME = 11;
+
+/** Starts a program and resolves once it has written `sign` to its standard output. */
+export function startProgram(
+  namespace: string | undefined,
+  command: readonly string[],
+  sign: string,
+): Promise<ChildProcess> {
+  const child = spawnIn(namespace, command, { stdio: ['ignore', 'pipe', 'pipe'] });
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const fail = (reason: string) => {
+      clearTimeout(timer);
+      child.kill('SIGKILL');
+      reject(new Error(`${command[0]} ${reason}: ${output.trim().slice(-500)}`));
+    };
+    const timer = setTimeout(() => fail('is not ready in time'), START_TIMEOUT_MS);
+    const listen = (text: string) => {
+      output = (output + text).slice(-4096);
+      if (!output.includes(sign)) return;
+      clearTimeout(timer);
+      resolve(child);
+    };
+    child.stdout?.setEncoding('utf8').on('data', listen);
+    child.stderr?.setEncoding('utf8').on('data', listen);
+    child.on('error', (error) => fail(error.message));
+    child.on('exit', (status, signal) => fail(`has ended (${status ?? signal})`));
+  });
+}
+
+/** Ends a program, first asking. */
+export async function stopProgram(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** Processor time a process has used since it started, all its threads together, seconds. */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[UTIME]) + Number(fields[UTIME + 1])) / TICKS_PER_SECOND;
+}

@@ -1,0 +1,128 @@
+/**
+ * The fast path's two programs. They make the same decision about a frame: may the kernel hand it to another VM's
+ * interface by itself? The one on the interface then does so; the one on our packet socket keeps the frame from us.
+ *
+ * Yes only for an untagged IPv4 frame whose source MAC and address are exactly the port's own, to a MAC that a port
+ * of the same network has. Everything else takes the ordinary way through the switch.
+ */
+
+import { TCX } from '../sys/bpf.ts';
+import { BpfAssembler, FP } from '../sys/bpf-assembler.ts';
+
+/** Layout of a port in the `ports` map, keyed by interface index (u32). */
+export const PORT = {
+  macHigh: 0, // u32 in frame order: the first four bytes
+  macLow: 4, // u16: the last two
+  network: 8, // u32
+  address: 12, // u32 in frame order
+  rxFrames: 16, // u64 each
+  rxBytes: 24,
+  txFrames: 32,
+  txBytes: 40,
+  bytes: 48,
+} as const;
+
+/** Layout of a key of the `destinations` map; its value is an interface index (u32). */
+export const DESTINATION = { network: 0, macHigh: 4, macLow: 8, bytes: 12 } as const;
+
+// struct __sk_buff
+const SKB_LENGTH = 0;
+const SKB_VLAN_PRESENT = 20;
+const SKB_IFINDEX = 40;
+
+const MAP_LOOKUP = 1;
+const REDIRECT = 23;
+const SKB_LOAD_BYTES = 26;
+
+const HEADER_BYTES = 34; // Ethernet and IPv4
+const ETHERTYPE_IPV4_BYTES = 0x0008; // as a little-endian load sees it
+// Where the headers lie on the stack, so that the addresses are aligned.
+const FRAME = -40;
+const DESTINATION_MAC = FRAME;
+const SOURCE_MAC = FRAME + 6;
+const ETHERTYPE = FRAME + 12;
+const SOURCE_ADDRESS = FRAME + 26;
+const INDEX_KEY = -48;
+const DESTINATION_KEY = -64;
+
+const CONTEXT = 6;
+const PORT_ENTRY = 7;
+const EGRESS = 8;
+
+/** Begins a program: falls through when the frame is for the fast path, jumps to `slow` when not. */
+function decide(ports: number, destinations: number): BpfAssembler {
+  const code = new BpfAssembler()
+    .move(CONTEXT, 1)
+    .load(4, 2, CONTEXT, SKB_VLAN_PRESENT)
+    .ifNot(2, 0, 'slow')
+    // headers to the stack
+    .move(1, CONTEXT)
+    .set(2, 0)
+    .move(3, FP)
+    .add(3, FRAME)
+    .set(4, HEADER_BYTES)
+    .call(SKB_LOAD_BYTES)
+    .ifNot(0, 0, 'slow')
+    .load(2, 2, FP, ETHERTYPE)
+    .ifNot(2, ETHERTYPE_IPV4_BYTES, 'slow');
+  // the port it came in by
+  code.load(4, 2, CONTEXT, SKB_IFINDEX).store(4, FP, INDEX_KEY, 2);
+  lookUp(code, ports, INDEX_KEY).ifEqual(0, 0, 'slow').move(PORT_ENTRY, 0);
+  // speaks as itself?
+  for (const [part, stored] of [
+    [SOURCE_MAC, PORT.macHigh],
+    [SOURCE_MAC + 2, PORT.macHigh + 2],
+    [SOURCE_MAC + 4, PORT.macLow],
+    [SOURCE_ADDRESS, PORT.address],
+    [SOURCE_ADDRESS + 2, PORT.address + 2],
+  ] as const) {
+    code.load(2, 2, FP, part).load(2, 3, PORT_ENTRY, stored).ifDifferent(2, 3, 'slow');
+  }
+  // to a port of its network?
+  code.load(4, 2, PORT_ENTRY, PORT.network).store(4, FP, DESTINATION_KEY + DESTINATION.network, 2);
+  for (const half of [0, 2, 4]) {
+    code.load(2, 2, FP, DESTINATION_MAC + half);
+    code.store(2, FP, DESTINATION_KEY + DESTINATION.macHigh + half, 2);
+  }
+  code.set(2, 0).store(2, FP, DESTINATION_KEY + DESTINATION.macHigh + 6, 2);
+  return lookUp(code, destinations, DESTINATION_KEY)
+    .ifEqual(0, 0, 'slow')
+    .load(4, EGRESS, 0, 0)
+    .load(4, 2, CONTEXT, SKB_IFINDEX)
+    .ifSame(2, EGRESS, 'slow');
+}
+
+function lookUp(code: BpfAssembler, map: number, key: number): BpfAssembler {
+  return code.map(1, map).move(2, FP).add(2, key).call(MAP_LOOKUP);
+}
+
+function count(code: BpfAssembler, entry: number, frames: number, bytes: number): BpfAssembler {
+  return code
+    .set(1, 1)
+    .atomicAdd(entry, frames, 1)
+    .load(4, 1, CONTEXT, SKB_LENGTH)
+    .atomicAdd(entry, bytes, 1);
+}
+
+/** Program for an interface: sends the frame out of the other port's interface, or leaves it to what comes next. */
+export function redirectProgram(ports: number, destinations: number): Uint8Array {
+  const code = decide(ports, destinations);
+  count(code, PORT_ENTRY, PORT.rxFrames, PORT.rxBytes).store(4, FP, INDEX_KEY, EGRESS);
+  lookUp(code, ports, INDEX_KEY).ifEqual(0, 0, 'send');
+  count(code, 0, PORT.txFrames, PORT.txBytes);
+  return code
+    .label('send')
+    .move(1, EGRESS)
+    .set(2, 0)
+    .call(REDIRECT)
+    .exit()
+    .label('slow')
+    .set(0, TCX.next)
+    .exit()
+    .assemble();
+}
+
+/** Program for a packet socket: nothing of a frame that is for the fast path, all of any other. */
+export function filterProgram(ports: number, destinations: number): Uint8Array {
+  return decide(ports, destinations).set(0, 0).exit().label('slow').set(0, -1).exit().assemble();
+}
