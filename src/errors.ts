@@ -35,6 +35,7 @@ export const ERROR_CODES = {
   TUN_MISSING: EXIT.unavailable,
   CAPABILITY_MISSING: EXIT.privilege,
   GUARD_UNAVAILABLE: EXIT.unavailable,
+  GUEST_UNAVAILABLE: EXIT.unavailable,
   TOO_MANY_PORTS: EXIT.conflict,
   WORKER_STUCK: EXIT.failure,
   SWITCH_CLOSED: EXIT.failure,

@@ -43,12 +43,21 @@ function held(name: string, error: SysError): TapswitchError {
   );
 }
 
+function notOurs(name: string, error: SysError): TapswitchError {
+  return new TapswitchError(
+    'TAP_IN_USE',
+    `${name} exists and is not a TAP that can be the host port`,
+    'Give the host port another name, or remove that interface.',
+    error,
+  );
+}
+
 interface OpenHostPort {
   readonly fd: number;
   readonly index: number;
 }
 
-/** Opens and sets up the interface. Throws TAP_HELD, TUN_MISSING, CAPABILITY_MISSING, NAMESPACE_MISSING. */
+/** Opens and sets up the interface. Throws TAP_HELD, TAP_IN_USE, TUN_MISSING, CAPABILITY_MISSING, NAMESPACE_MISSING. */
 function openInterface(network: NetworkConfig, hostPort: HostPortConfig): OpenHostPort {
   return withLinks(hostPort.netns, (links) => {
     let fd: number;
@@ -56,6 +65,7 @@ function openInterface(network: NetworkConfig, hostPort: HostPortConfig): OpenHo
       fd = openPersistentTap(hostPort.name);
     } catch (error) {
       if (error instanceof SysError && error.code === 'EBUSY') throw held(hostPort.name, error);
+      if (error instanceof SysError && error.code === 'EINVAL') throw notOurs(hostPort.name, error);
       throw error;
     }
     try {

@@ -16,6 +16,7 @@ import type { FastPath } from '../fastpath/fast-path.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import { applyGuard, detectGuard, type GuardKind, guarded, releaseGuard } from '../port/guard.ts';
 import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
+import { hasNetAdmin } from '../sys/capability.ts';
 import type { PortStats } from '../telemetry/counters.ts';
 import { type Logger, silentLogger } from '../telemetry/logger.ts';
 import { formatIpv4, maskOf } from '../wire/ipv4.ts';
@@ -192,6 +193,13 @@ export class Switch {
     const known = this.#guards.get(vm.netns);
     if (known !== undefined) return known;
     const kind = within(vm.netns, () => detectGuard());
+    if (kind === undefined && !hasNetAdmin()) {
+      throw new TapswitchError(
+        'CAPABILITY_MISSING',
+        `VM ${vm.id}: shielding the host from ${vm.tap} needs CAP_NET_ADMIN`,
+        'Run as root, or give the process CAP_NET_ADMIN.',
+      );
+    }
     if (kind === undefined) {
       throw new TapswitchError(
         'GUARD_UNAVAILABLE',

@@ -2,6 +2,7 @@
  * What a guest of the lab is, whatever carries it (QEMU or a network namespace). Every guest answers ping, serves a
  * page naming it on TCP 6080 and one JSON line at `/health` on TCP 8080, and runs shell commands for a test.
  */
+import { TapswitchError } from '../errors.ts';
 import type { Outcome } from './process.ts';
 
 /** Told what is being done, one short line a step. */
@@ -37,9 +38,10 @@ export interface Guest {
 }
 
 /** A kind of guest that cannot be had on this machine; the message says why, for a caller that has another kind. */
-export class GuestUnavailable extends Error {
+export class GuestUnavailable extends TapswitchError {
   constructor(reason: string, cause?: unknown) {
-    super(reason, cause === undefined ? undefined : { cause });
+    const nextStep = 'Use namespaces as guests (--guests netns), or provide what is missing.';
+    super('GUEST_UNAVAILABLE', reason, nextStep, cause);
     this.name = 'GuestUnavailable';
   }
 }
