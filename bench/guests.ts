@@ -2,6 +2,7 @@
 import { configureGuest, indexOf, startNetnsGuest, withRoutes } from '../src/lab/netns-guest.ts';
 import { createNamespace } from '../src/sys/netns.ts';
 import { startProgram, stopProgram } from './processes.ts';
+import { CLIENT_PROCESSOR, pinned, SERVER_PROCESSOR } from './processors.ts';
 import type { Undo } from './rig.ts';
 import { ownTool } from './tools.ts';
 
@@ -42,12 +43,14 @@ export async function vethGuests(host: string, undo: Undo): Promise<BenchGuest[]
 /** Two guests, each behind a TAP in the namespace `host` that a process holds as a VMM would. */
 export async function tapGuests(host: string, undo: Undo): Promise<BenchGuest[]> {
   const guests: BenchGuest[] = [];
-  for (const number of NUMBERS) {
+  for (const [i, number] of NUMBERS.entries()) {
     const id = identity(number);
     const namespace = createNamespace();
     undo.push(() => namespace.close());
     const vmm = [ownTool('fake-vmm'), id.interfaceName, namespace.path, 'eth0'];
-    const holder = await startProgram(host, vmm, 'ready');
+    // Beside the guest's load, not under it: a VMM's thread and its guest's run at the same time.
+    const processor = i === 0 ? SERVER_PROCESSOR : CLIENT_PROCESSOR;
+    const holder = await startProgram(host, pinned(processor, vmm), 'ready');
     undo.push(() => stopProgram(holder));
     configureGuest(namespace.path, 'eth0', { ...id, prefix: PREFIX });
     guests.push({ ...id, namespace: namespace.path });

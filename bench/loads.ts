@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { runIn } from '../src/lab/process.ts';
 import { startProgram, stopProgram } from './processes.ts';
+import { CLIENT_PROCESSOR, pinned, SERVER_PROCESSOR } from './processors.ts';
 import type { Rig } from './rig.ts';
 import { percentile } from './statistics.ts';
 import { ownTool } from './tools.ts';
@@ -42,10 +43,11 @@ export const tcp = (streams: number): Load => ({
   unit: 'Gbit/s',
   async run({ client, server, address }) {
     // One test per server process: a test that broke off cannot leave it busy.
-    const receiver = await startProgram(server, ['iperf3', '-s', '-1', '--forceflush'], 'listening');
+    const command = pinned(SERVER_PROCESSOR, ['iperf3', '-s', '-1', '--forceflush']);
+    const receiver = await startProgram(server, command, 'listening');
     try {
       const sender = ['iperf3', '-c', address, '-t', String(TCP_SECONDS), '-P', String(streams), '-J'];
-      const { end } = JSON.parse(await run(client, sender));
+      const { end } = JSON.parse(await run(client, pinned(CLIENT_PROCESSOR, sender)));
       return {
         value: end.sum_received.bits_per_second / 1e9,
         detail: { retransmits: end.sum_sent.retransmits },
@@ -69,13 +71,14 @@ export const smallFrames: Load = {
     const tool = ownTool('udp-blast');
     const receiver = await startProgram(
       server,
-      [tool, 'receive', String(UDP_PORT), String(UDP_WINDOW_MS)],
+      pinned(SERVER_PROCESSOR, [tool, 'receive', String(UDP_PORT), String(UDP_WINDOW_MS)]),
       'ready',
     );
     try {
       const result = outputOf(receiver);
       const duration = String(UDP_WINDOW_MS + UDP_MARGIN_MS);
-      await run(client, [tool, 'send', address, String(UDP_PORT), String(UDP_PAYLOAD_BYTES), duration]);
+      const sender = [tool, 'send', address, String(UDP_PORT), String(UDP_PAYLOAD_BYTES), duration];
+      await run(client, pinned(CLIENT_PROCESSOR, sender));
       const { received, offered, ms } = JSON.parse(await result);
       return { value: (received / ms) * 1000, detail: { offered: (offered / ms) * 1000 } };
     } finally {

@@ -1,6 +1,6 @@
 /** `npm run bench -- l2 [--json] [--only NAME]... [--samples N]`: results on stdout, progress on stderr. */
 import { readFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { constants, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { L2, type Row } from './l2.ts';
@@ -125,5 +125,7 @@ async function main(): Promise<number> {
 }
 
 // Namespaces and programs end with this process, however it ends; an `exit` handler removes the one folder.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => process.exit(128 + constants.signals[signal]));
+}
 process.exit(await main());

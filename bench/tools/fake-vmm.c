@@ -2,7 +2,7 @@
  * Stands in for a VMM: holds a TAP's descriptor as Firecracker does (IFF_VNET_HDR, all offloads, one queue) and
  * carries whole frames, virtio-net header included, between it and a second TAP that is the guest's eth0.
  *
- *   fake-vmm HOST_TAP GUEST_NAMESPACE GUEST_INTERFACE [threads]
+ *   fake-vmm HOST_TAP GUEST_NAMESPACE GUEST_INTERFACE
  *
  * The host's TAP is looked for in the namespace the process starts in, and made where it does not exist. Prints
  * "ready" once both are open. Whatever it made is gone when it ends.
@@ -13,7 +13,6 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +26,8 @@
 #define TUN_F_USO6 0x40
 #endif
 
-enum { FRAME_BYTES = 10 + 14 + 4 + 65535, BURST = 32 };
+/* A burst small enough to stay in a processor's own cache needs less processor time than one of 32. */
+enum { FRAME_BYTES = 10 + 14 + 4 + 65535, BURST = 4 };
 
 static void die(const char *operation, const char *object)
 {
@@ -39,7 +39,7 @@ static int open_tap(const char *name)
 {
 	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 	unsigned offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
 		die("open", "/dev/net/tun");
@@ -72,14 +72,6 @@ static int carry(const struct pump *p, unsigned char *frame)
 	return 1;
 }
 
-static void *pump_forever(void *argument)
-{
-	static __thread unsigned char frame[FRAME_BYTES];
-	for (;;)
-		carry(argument, frame);
-	return NULL;
-}
-
 static void poll_forever(const struct pump *pumps)
 {
 	static unsigned char frame[FRAME_BYTES];
@@ -95,7 +87,7 @@ static void poll_forever(const struct pump *pumps)
 
 int main(int argc, char **argv)
 {
-	if (argc < 4) {
+	if (argc != 4) {
 		fputs("usage: fake-vmm HOST_TAP GUEST_NAMESPACE GUEST_INTERFACE\n", stderr);
 		return 2;
 	}
@@ -107,13 +99,5 @@ int main(int argc, char **argv)
 	struct pump pumps[2] = { { host, guest }, { guest, host } };
 	puts("ready");
 	fflush(stdout);
-	if (argc > 4) {
-		pthread_t other;
-		pthread_create(&other, NULL, pump_forever, &pumps[1]);
-		pump_forever(&pumps[0]);
-	} else {
-		fcntl(host, F_SETFL, O_NONBLOCK);
-		fcntl(guest, F_SETFL, O_NONBLOCK);
-		poll_forever(pumps);
-	}
+	poll_forever(pumps);
 }

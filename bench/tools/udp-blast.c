@@ -21,6 +21,9 @@
 
 enum { BATCH = 64, MAX_BYTES = 1472, WARM_UP_MS = 100, RECEIVE_BUFFER = 16 << 20 };
 
+/* A receiver woken by every datagram is what would be measured: it looks at its buffer, which holds more, this often. */
+enum { NAP_US = 300 };
+
 static unsigned char payload[BATCH][MAX_BYTES];
 static struct iovec vectors[BATCH];
 static struct mmsghdr messages[BATCH];
@@ -77,6 +80,8 @@ static int receive(int port, double window_ms)
 		double t = now_ms();
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n > 0 && n < BATCH)
+			usleep(NAP_US);
 		if (n < 0 && errno != EAGAIN)
 			die("recvmmsg");
 		if (seen == 0)

@@ -28,6 +28,7 @@ export type Command =
 export type CommandMessage = Command & { readonly sequence: number };
 
 export type WorkerMessage =
+  | { readonly type: 'running' }
   | { readonly type: 'done'; readonly sequence: number }
   | { readonly type: 'watched'; readonly token: number };
 

@@ -1,31 +1,31 @@
 /** Work in a VM's network namespace, with errors a user understands. */
 import { TapswitchError } from '../errors.ts';
-import { SysError } from '../sys/errno.ts';
-import { inNamespace } from '../sys/netns.ts';
+import { enterNamespace } from '../sys/netns.ts';
 import { RouteSocket } from '../sys/rtnetlink.ts';
 import { explaining } from './system-errors.ts';
 
+function enter(path: string): () => void {
+  try {
+    return explaining('CAP_SYS_ADMIN', () => enterNamespace(path));
+  } catch (error) {
+    if (!(error instanceof TapswitchError) || error.code !== 'SYSTEM_CALL_FAILED') throw error;
+    throw new TapswitchError(
+      'NAMESPACE_MISSING',
+      `${path} is not a network namespace`,
+      'Start the VM first, or correct the path: ip netns lists those under /run/netns.',
+      error,
+    );
+  }
+}
+
 /** Runs `work` in the namespace at `path` (our own when undefined). Throws NAMESPACE_MISSING, CAPABILITY_MISSING. */
 export function within<T>(path: string | undefined, work: () => T): T {
+  if (path === undefined) return work();
+  const leave = enter(path);
   try {
-    return inNamespace(path, work);
-  } catch (error) {
-    if (
-      !(error instanceof SysError) ||
-      (!error.operation.includes('namespace') && !error.operation.startsWith('open '))
-    )
-      throw error;
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'EINVAL') {
-      throw new TapswitchError(
-        'NAMESPACE_MISSING',
-        `${path} is not a network namespace`,
-        'Start the VM first, or correct the path: ip netns lists those under /run/netns.',
-        error,
-      );
-    }
-    return explaining('CAP_SYS_ADMIN', () => {
-      throw error;
-    });
+    return work();
+  } finally {
+    leave();
   }
 }
 

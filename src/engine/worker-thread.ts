@@ -4,7 +4,7 @@
  * Theory of operation. The control thread owns every descriptor, the worker's epoll and eventfd included; a thread
  * that died has left nothing open that is not known here. Shared memory (tables, counters) outlives it too. The
  * replacement gets a fresh epoll, is told of every port and watched descriptor again, and goes on; what had not been
- * acknowledged is part of that state, so its callers are answered then.
+ * acknowledged is part of that state, so its callers are answered once it runs.
  *
  * A worker that does not acknowledge within ACK_TIMEOUT_MS is stuck: the caller gets WORKER_STUCK.
  */
@@ -22,8 +22,9 @@ const RESTART_PAUSE_MS = 200;
 
 interface Pending {
   readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
+  /** The thread it was said to has died */
+  orphaned: boolean;
 }
 
 export type ThreadSetup = Omit<WorkerSetup, 'epollFd' | 'wakeFd' | 'pickup'>;
@@ -75,6 +76,7 @@ export class WorkerThread {
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: { setup, control: port2 },
       transferList: [port2],
+      execArgv: [], // ours is a file that needs none of what the owner was started with, and some would break it
       name: `tapswitch-${setup.worker}`,
     });
     this.#worker = worker;
@@ -98,38 +100,38 @@ export class WorkerThread {
       this.#settle();
       return;
     }
+    for (const pending of this.#pending.values()) pending.orphaned = true;
     this.#replaced++;
     this.#log.error({ err: fault, ports: this.#ports.size }, 'datapath worker died; replacing it');
     this.#onDeath();
     const restart = () => {
       if (this.#stopping) return;
       this.#start();
-      this.#settle();
       this.#log.warn({ ports: this.#ports.size }, 'datapath worker replaced, its ports are attached again');
     };
     if (this.#replaced === 1) restart();
     else setTimeout(restart, RESTART_PAUSE_MS);
   }
 
-  /** Answers everybody who still waits: the state they asked for is the one the thread was started with, or ended with. */
+  /** Answers who still waits: the state they asked for is the one the thread was started with, or ended with. */
   #settle(): void {
-    for (const { resolve, timer } of this.#pending.values()) {
-      clearTimeout(timer);
-      resolve();
+    for (const [sequence, { orphaned }] of this.#pending) {
+      if (orphaned || this.#stopping) this.#resolve(sequence);
     }
-    this.#pending.clear();
+  }
+
+  #resolve(sequence: number): void {
+    const pending = this.#pending.get(sequence);
+    if (pending === undefined) return;
+    this.#pending.delete(sequence);
+    clearTimeout(pending.timer);
+    pending.resolve();
   }
 
   #hear(message: WorkerMessage): void {
-    if (message.type === 'watched') {
-      this.#onWatched(message.token);
-      return;
-    }
-    const pending = this.#pending.get(message.sequence);
-    if (pending === undefined) return;
-    this.#pending.delete(message.sequence);
-    clearTimeout(pending.timer);
-    pending.resolve();
+    if (message.type === 'watched') this.#onWatched(message.token);
+    else if (message.type === 'running') this.#settle();
+    else this.#resolve(message.sequence);
   }
 
   #post(command: Command): number {
@@ -152,7 +154,7 @@ export class WorkerThread {
           ),
         );
       }, ACK_TIMEOUT_MS);
-      this.#pending.set(sequence, { resolve, reject, timer });
+      this.#pending.set(sequence, { resolve, timer, orphaned: this.#worker === undefined });
     });
   }
 

@@ -21,4 +21,5 @@ const datapath = new Datapath(
   },
   (token) => say({ type: 'watched', token }),
 );
+say({ type: 'running' });
 datapath.run();

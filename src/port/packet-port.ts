@@ -4,10 +4,18 @@
  * A VMM holds a TAP's descriptor end exclusively, so the switch reads the other end. Frames come and go in batches,
  * by one `recvmmsg` and one `sendmmsg`; GSO frames stay whole.
  */
+import { lacksSegmentation } from '../sys/device-features.ts';
 import { errno, recvmmsg, sendmmsg } from '../sys/libc.ts';
 import { MessageVector, MSG_DONTWAIT, MSG_TRUNC } from '../sys/message-vector.ts';
-import { AUXDATA_CONTROL_BYTES, AUXDATA_STATUS_OFFSET, STATUS_VLAN_VALID } from '../sys/packet-socket.ts';
+import {
+  AUXDATA_CONTROL_BYTES,
+  AUXDATA_STATUS_OFFSET,
+  bypassQueue,
+  STATUS_VLAN_VALID,
+} from '../sys/packet-socket.ts';
 import type { CounterBlock } from '../telemetry/counters.ts';
+import { DROP } from '../telemetry/drops.ts';
+import * as vnet from '../wire/vnet.ts';
 import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
 import { type FrameBatch, MAX_FRAME_BYTES, RECEIVED_CUT, RECEIVED_TAGGED, RECEIVED_WHOLE } from './batch.ts';
 import { type Port, sendFailure } from './port.ts';
@@ -91,11 +99,29 @@ export class PacketPort implements Port {
         sent += result;
         continue;
       }
+      const reason = sendFailure(errno());
+      if (reason === DROP['queue-full'] && this.#sendSegmented(batch, slots[first + at] as number, at)) {
+        sent++;
+        continue;
+      }
       // It stops at the first frame that fails: that one is lost, those behind it have their own chance.
-      this.#counters.dropped(this.#number, sendFailure(errno()), 1);
+      this.#counters.dropped(this.#number, reason, 1);
       bytes -= (batch.length[slots[first + at] as number] as number) - VNET_HEADER_BYTES;
       refused++;
     }
     this.#counters.sent(this.#number, sent, bytes);
+  }
+
+  /**
+   * Has the kernel segment a frame for a device that cannot: only what goes through the device's queue is. Returns
+   * whether that was what it lacked.
+   */
+  #sendSegmented(batch: FrameBatch, slot: number, header: number): boolean {
+    const type = vnet.gsoType(batch.view, batch.start[slot] as number) & ~vnet.GSO_ECN;
+    if (type === vnet.GSO_NONE || !lacksSegmentation(this.fd, type)) return false;
+    bypassQueue(this.fd, false);
+    const sent = sendmmsg(this.fd, this.#vectors.send.headerAddress(header), 1, MSG_DONTWAIT) > 0;
+    bypassQueue(this.fd, true);
+    return sent;
   }
 }

@@ -17,26 +17,39 @@ function openNamespace(path: string): number {
 }
 
 /**
- * Runs `work` with the calling thread in the namespace at `path`; `undefined` means the thread's own.
- * Needs CAP_SYS_ADMIN for a namespace that is not the thread's own. `work` must be synchronous.
+ * Takes the calling thread into the namespace at `path`. Needs CAP_SYS_ADMIN.
+ *
+ * @returns takes the thread back; to be called before any other code of the thread can run
+ * @throws SysError ENOENT when there is no such file, EINVAL when it is no network namespace, EPERM
  */
-export function inNamespace<T>(path: string | undefined, work: () => T): T {
-  if (path === undefined) return work();
+export function enterNamespace(path: string): () => void {
   const target = openNamespace(path);
   try {
     const home = openNamespace(OWN_NAMESPACE);
     try {
       check(`enter network namespace ${path}`, setns(target, CLONE_NEWNET));
-      try {
-        return work();
-      } finally {
-        check('return to the own network namespace', setns(home, CLONE_NEWNET));
-      }
-    } finally {
+    } catch (error) {
       close(home);
+      throw error;
     }
+    return () => {
+      const result = setns(home, CLONE_NEWNET);
+      close(home);
+      check('return to the own network namespace', result);
+    };
   } finally {
     close(target);
+  }
+}
+
+/** Runs `work`, which must be synchronous, in the namespace at `path`; `undefined` means the thread's own. */
+export function inNamespace<T>(path: string | undefined, work: () => T): T {
+  if (path === undefined) return work();
+  const leave = enterNamespace(path);
+  try {
+    return work();
+  } finally {
+    leave();
   }
 }
 

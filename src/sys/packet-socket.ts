@@ -60,7 +60,7 @@ export function openPacketSocket(interfaceIndex: number, bufferBytes: number): n
     setOption(fd, SOL_PACKET, PACKET_AUXDATA, 1, 'set PACKET_AUXDATA');
     setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'set PACKET_IGNORE_OUTGOING');
     // Without a queue in between, a full TAP ring is an error we can count, not a silent loss.
-    setOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1, 'set PACKET_QDISC_BYPASS');
+    bypassQueue(fd, true);
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bufferBytes, 'set receive buffer');
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, bufferBytes, 'set send buffer');
     const address = Buffer.alloc(20);
@@ -73,6 +73,14 @@ export function openPacketSocket(interfaceIndex: number, bufferBytes: number): n
     close(fd);
     throw error;
   }
+}
+
+/**
+ * Lets frames go past the device's queue, or through it. Past it the kernel refuses (ENOBUFS) whatever it would have
+ * to cut into segments for the device (net/core/dev.c, __dev_direct_xmit).
+ */
+export function bypassQueue(fd: number, on: boolean): void {
+  setOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, on ? 1 : 0, 'set PACKET_QDISC_BYPASS');
 }
 
 /** Frames the kernel could not queue for this socket since the last call. */

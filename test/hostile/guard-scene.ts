@@ -132,10 +132,8 @@ const SENDER = `
 `;
 
 /** Builds the scene from three empty network namespaces; the switch is not started yet. */
-export async function guardScene(
-  cleanup: Cleanup,
-  [host, guest, far]: readonly Place[] & { 0: Place; 1: Place; 2: Place },
-): Promise<GuardScene> {
+export async function guardScene(cleanup: Cleanup, places: readonly Place[]): Promise<GuardScene> {
+  const [host, guest, far] = places as [Place, Place, Place];
   await setUp(host, guest, far);
   const collected = await Promise.all([host, far].map((place) => collectDatagrams(place, cleanup)));
   let rounds = 0;

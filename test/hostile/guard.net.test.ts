@@ -1,14 +1,14 @@
 /** The host's own stack sees none of a guest's frames, whether the switch runs or has been killed. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { atTestEnd, type Cleanup } from '../lib/net-cleanup.ts';
 import { createPlace, createUserPlaces, kill, type Place } from '../lib/net-place.ts';
 import { ping } from '../lib/net-probe.ts';
 import { ADDRESSES, type GuardScene, guardScene } from './guard-scene.ts';
 
-async function inNamespaces(cleanup: Cleanup): Promise<GuardScene> {
+async function createPlaces(cleanup: Cleanup, count: number): Promise<Place[]> {
   const places: Place[] = [];
-  for (let i = 0; i < 3; i++) places.push(await createPlace(cleanup));
-  return guardScene(cleanup, places);
+  while (places.length < count) places.push(await createPlace(cleanup));
+  return places;
 }
 
 /** Addresses that answer the guest's ping. */
@@ -17,25 +17,24 @@ async function answering({ guest }: GuardScene): Promise<string[]> {
   return ADDRESSES.filter((_, index) => (replies[index]?.received ?? 0) > 0);
 }
 
-async function killAndProve(scene: GuardScene, guard: 'required' | 'off', expected: string[]): Promise<void> {
-  const running = await scene.startSwitch(guard);
-  expect(await scene.reached()).toEqual(expected);
-  expect(await answering(scene)).toEqual(expected);
-  await kill(running);
-  expect(running.signalCode).toBe('SIGKILL');
-  expect(await scene.reached()).toEqual(expected);
-}
+describe.each([
+  { where: 'as root', make: createPlaces },
+  { where: 'in a user namespace', make: createUserPlaces },
+])('$where', ({ make }) => {
+  async function prove(guard: 'required' | 'off', expected: readonly string[]): Promise<void> {
+    const cleanup = atTestEnd();
+    const scene = await guardScene(cleanup, await make(cleanup, 3));
+    const running = await scene.startSwitch(guard);
+    expect(await scene.reached()).toEqual(expected);
+    expect(await answering(scene)).toEqual(expected);
+    await kill(running);
+    expect(running.signalCode).toBe('SIGKILL');
+    expect(await scene.reached()).toEqual(expected);
+  }
 
-test('guard off: a guest that addresses the host reaches every address of it, and what it forwards to; killed, too', async () => {
-  await killAndProve(await inNamespaces(atTestEnd()), 'off', ADDRESSES);
-});
+  test('guard off: a guest that addresses the host reaches every address of it and what it forwards to, after kill -9 too', () =>
+    prove('off', ADDRESSES));
 
-test('guard on: nothing of the host or behind it is reached, before and after kill -9 of the switch', async () => {
-  await killAndProve(await inNamespaces(atTestEnd()), 'required', []);
-});
-
-test('guard on, in a user namespace: nothing of the host or behind it is reached, before and after kill -9', async () => {
-  const cleanup = atTestEnd();
-  const scene = await guardScene(cleanup, await createUserPlaces(cleanup, 3));
-  await killAndProve(scene, 'required', []);
+  test('guard on: a guest that addresses the host reaches nothing of it or behind it, after kill -9 of the switch neither', () =>
+    prove('required', []));
 });

@@ -1,4 +1,4 @@
-/** What the host port cannot do: win against the host's own routing table. */
+/** What the host port cannot do: win against the host's own routes, on which port forwards do not depend. */
 import { expect, test } from 'vitest';
 import { A, B } from '../lib/frames.ts';
 import { atTestEnd } from '../lib/net-cleanup.ts';

@@ -13,14 +13,19 @@ import {
 } from 'tapswitch';
 import { indexOf, type NetnsGuest, startNetnsGuest, withRoutes } from '../../src/lab/netns-guest.ts';
 import { type Outcome, runIn } from '../../src/lab/process.ts';
-import { close } from '../../src/sys/libc.ts';
+import { check, close, recv, send } from '../../src/sys/libc.ts';
+import { macBytes } from '../../src/sys/link.ts';
+import { MSG_DONTWAIT } from '../../src/sys/message-vector.ts';
 import { createNamespace, inNamespace, type Namespace } from '../../src/sys/netns.ts';
+import { openPacketSocket } from '../../src/sys/packet-socket.ts';
 import { openPersistentTap } from '../../src/sys/tun.ts';
+import { VNET_HEADER_BYTES } from '../../src/wire/vnet.ts';
 
 export const HOST_ADDRESS = '10.1.0.254';
 export const GATEWAY = '10.1.0.1';
 
 export const addressOf = (n: number): string => `10.1.0.${n}`;
+export const macOf = (n: number): string => `06:00:00:00:00:${n.toString(16).padStart(2, '0')}`;
 
 /** A line of the switch's log, as pino writes it. */
 export interface LogLine {
@@ -59,6 +64,7 @@ export class Stage {
       name: `vm${n}`,
       hostNamespace: this.host.path,
       interfaceName: `vm${n}`,
+      mac: macOf(n),
       ip: addressOf(n),
       prefix,
       gateway: GATEWAY,
@@ -84,11 +90,12 @@ export class Stage {
     return { subnet: '10.1.0.0/24', gateway: GATEWAY, mode: 'shared', hostPort, ...changes };
   }
 
-  /** Starts a switch with the one network, closed at the end. */
+  /** Starts a switch with the one network and, unless asked for, without the fast path; closed at the end. */
   async start(options: Partial<SwitchOptions> = {}): Promise<Switch> {
     const made = await createSwitch({
       networks: { default: this.network() },
       logger: this.logger,
+      fastPath: 'off',
       ...options,
     });
     this.atEnd(() => made.close());
@@ -145,4 +152,45 @@ export function openDescriptors(): string[] {
     }
   }
   return links.filter((link) => !link.startsWith('/proc/')).sort();
+}
+
+/** Sends one frame, behind an empty virtio-net header where none is given, from a packet socket. */
+export function sendFrame(
+  socket: number,
+  frame: Uint8Array,
+  header = new Uint8Array(VNET_HEADER_BYTES),
+): void {
+  const bytes = Buffer.concat([header, frame]);
+  check('send a frame', send(socket, bytes, bytes.length, MSG_DONTWAIT));
+}
+
+/** Frames that wait at a packet socket, without their virtio-net headers. */
+export function receiveFrames(socket: number): Buffer[] {
+  const frames: Buffer[] = [];
+  const room = new Uint8Array(70_000);
+  for (;;) {
+    const length = recv(socket, room, room.length, MSG_DONTWAIT);
+    if (length < 0) return frames;
+    frames.push(Buffer.from(room.slice(VNET_HEADER_BYTES, length)));
+  }
+}
+
+/** Opens a packet socket on an interface of a namespace. */
+export function packetSocketIn(namespace: string, interfaceName: string): number {
+  const index = withRoutes(namespace, (routes) => indexOf(routes, interfaceName));
+  return inNamespace(namespace, () => openPacketSocket(index, 16 * 1024 * 1024));
+}
+
+/** MAC of a guest's eth0, six bytes. */
+export function macOfGuest(namespace: string): Uint8Array {
+  return withRoutes(namespace, (routes) => macBytes(routes.linkByName('eth0')?.mac ?? ''));
+}
+
+/** An Ethernet frame of the local experimental EtherType, `bytes` long. */
+export function ethernetFrame(to: Uint8Array, from: Uint8Array, bytes: number, mark = 0): Buffer {
+  const frame = Buffer.alloc(bytes, mark);
+  frame.set(to, 0);
+  frame.set(from, 6);
+  frame.writeUInt16BE(0x88b5, 12);
+  return frame;
 }

@@ -38,15 +38,12 @@ export class Place implements Shell {
     return runIn(undefined, [...this.#enter, ...END_WITH_US, 'sh', '-c', command], { timeoutMs });
   }
 
-  /** Output of shell commands, one after the other; throws for the first that fails. */
+  /** Output of shell commands, one after the other; throws where one fails, and runs none behind it. */
   async must(...commands: string[]): Promise<string> {
-    let output = '';
-    for (const command of commands) {
-      const { status, stdout, stderr } = await this.run(command);
-      if (status !== 0) throw new Error(`${command}: status ${status}: ${stderr || stdout}`);
-      output += stdout;
-    }
-    return output;
+    const script = commands.join('\n');
+    const { status, stdout, stderr } = await this.run(`set -e\n${script}`);
+    if (status !== 0) throw new Error(`status ${status} of\n${script}\n${stderr || stdout}`);
+    return stdout;
   }
 
   /** Sets a kernel setting of the namespace, by its path under /proc/sys/net. */

@@ -22,12 +22,40 @@ async function startNode(place: Place, cleanup: Cleanup, script: string, words: 
   if (output === undefined) throw new Error('server without output');
   const [first] = await Promise.race([once(output, 'data'), once(child, 'exit')]);
   if (!String(first).startsWith('up')) throw new Error(`the server ended with ${first}`);
-  return output;
+  return { output, first: String(first) };
 }
 
 /** Serves a page that says `this is PORT` on every address of a place. */
 export async function serveWeb(place: Place, cleanup: Cleanup, ...ports: number[]): Promise<void> {
   await startNode(place, cleanup, WEB, ports.map(String));
+}
+
+const BLOB = `
+  const { createCipheriv, createHash } = require('node:crypto');
+  const { Readable } = require('node:stream');
+  const [port, mebibytes] = process.argv.slice(1).map(Number);
+  function* blob() {
+    const stream = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16));
+    for (let i = 0; i < mebibytes; i++) yield stream.update(Buffer.alloc(1024 * 1024));
+  }
+  const hash = createHash('sha256');
+  for (const part of blob()) hash.update(part);
+  require('node:http')
+    .createServer((request, response) => {
+      Readable.from(blob()).on('error', () => {}).pipe(response);
+    })
+    .listen(port, () => process.stdout.write('up ' + hash.digest('hex') + '\\n'));
+`;
+
+/** Serves `mebibytes` of bytes that do not repeat. Returns their sha256, hexadecimal. */
+export async function serveBlob(
+  place: Place,
+  cleanup: Cleanup,
+  port: number,
+  mebibytes: number,
+): Promise<string> {
+  const { first } = await startNode(place, cleanup, BLOB, [String(port), String(mebibytes)]);
+  return first.replace('up ', '').trim();
 }
 
 const COLLECTOR = `
@@ -45,7 +73,7 @@ export const COLLECTOR_PORT = 9999;
 export async function collectDatagrams(place: Place, cleanup: Cleanup): Promise<Set<string>> {
   const heard = new Set<string>();
   let rest = '';
-  const output = await startNode(place, cleanup, COLLECTOR, [String(COLLECTOR_PORT)]);
+  const { output } = await startNode(place, cleanup, COLLECTOR, [String(COLLECTOR_PORT)]);
   output.on('data', (text: string) => {
     const lines = (rest + text).split('\n');
     rest = lines.pop() ?? '';

@@ -11,7 +11,7 @@ export class StubClock extends Clock {
   override tick(): void {}
 
   pass(seconds: number): void {
-    this.#elapsed += seconds * 1000;
+    this.#elapsed += Math.round(seconds * 1000);
     this.seconds = Math.floor(this.#elapsed / 1000);
     this.ms = this.#elapsed | 0;
   }
