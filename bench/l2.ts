@@ -5,7 +5,8 @@ import type { RigName } from './rig.ts';
 export interface Row {
   readonly name: string;
   readonly load: Load;
-  readonly subject: RigName;
+  /** What is measured, each a line of the results: the row's name with this suffix, and the rig */
+  readonly subjects: readonly (readonly [suffix: string, rig: RigName])[];
   readonly reference: RigName;
   /** Rigs sampled in the same round for comparison only */
   readonly beside: readonly RigName[];
@@ -16,10 +17,15 @@ export interface Row {
 const tcp1 = tcp(1);
 const tcp4 = tcp(4);
 
+const ON_VETH = [
+  ['', 'tapswitch'],
+  ['.datapath', 'datapath'],
+] as const;
+
 const veth = (name: string, load: Load): Row => ({
   name,
   load,
-  subject: 'tapswitch',
+  subjects: ON_VETH,
   reference: 'bridge',
   beside: [],
 });
@@ -27,7 +33,10 @@ const veth = (name: string, load: Load): Row => ({
 const tap = (name: string, load: Load, holderLoad: Load): Row => ({
   name,
   load,
-  subject: 'tapswitch-tap',
+  subjects: [
+    ['', 'tapswitch-tap'],
+    ['.datapath', 'datapath-tap'],
+  ],
   reference: 'bridge-tap',
   beside: ['bridge'],
   holderLoad,
@@ -37,7 +46,7 @@ export const L2: readonly Row[] = [
   veth('l2.tcp.1', tcp1),
   veth('l2.tcp.4', tcp4),
   veth('l2.pps64', smallFrames),
-  { name: 'l2.rtt', load: roundTrip, subject: 'tapswitch', reference: 'vde_switch', beside: ['bridge'] },
+  { name: 'l2.rtt', load: roundTrip, subjects: ON_VETH, reference: 'vde_switch', beside: ['bridge'] },
   tap('l2.tap.tcp.1', tcp1, tcp1),
   tap('l2.tap.tcp.4', tcp4, tcp4),
   tap('l2.tap.rtt', roundTrip, tcp1),

@@ -72,13 +72,13 @@ function readable(result: Result): string {
   const { name, value, unit, reference, referenceValue, ratio } = result;
   const note = result.void ? `  VOID: ${result.reason}` : '';
   const figures = `${value} ${unit}`.padEnd(20);
-  return `${name.padEnd(14)}${figures}${`${reference} ${referenceValue}`.padEnd(22)}x${ratio}  (spread ${result.spread})${note}`;
+  return `${name.padEnd(24)}${figures}${`${reference} ${referenceValue}`.padEnd(22)}x${ratio}  (spread ${result.spread})${note}`;
 }
 
 function rigNames(rows: readonly Row[]): Set<RigName> {
   const names = new Set<RigName>();
-  for (const { subject, reference, beside } of rows)
-    for (const name of [subject, reference, ...beside]) names.add(name);
+  for (const { subjects, reference, beside } of rows)
+    for (const name of [...subjects.map(([, rig]) => rig), reference, ...beside]) names.add(name);
   return names;
 }
 
@@ -99,8 +99,7 @@ async function bench({ rows, samples, json }: Options, undo: Undo): Promise<void
   }
   const measurement = new Measurement(rigs, samples, progress);
   for (const row of rows) {
-    const result = await measurement.row(row);
-    print(result, readable(result));
+    for (const result of await measurement.row(row)) print(result, readable(result));
   }
 }
 

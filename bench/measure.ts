@@ -69,25 +69,27 @@ export class Measurement {
     this.#progress = progress;
   }
 
-  async row({ name, load, subject, reference, beside, holderLoad }: Row): Promise<Result> {
-    const series = await this.#sample(name, load, [subject, reference, ...beside]);
+  /** Measures a row: one result for each of its subjects, all sampled in the same rounds. */
+  async row({ name, load, subjects, reference, beside, holderLoad }: Row): Promise<Result[]> {
+    const rigNames = [...subjects.map(([, rig]) => rig), reference, ...beside];
+    const series = await this.#sample(name, load, rigNames);
     const values = (rig: RigName) => series.get(rig)!.map((sample) => sample.value);
-    const value = median(values(subject));
     const referenceValue = median(values(reference));
     const share = holderLoad === undefined ? 1 : await this.#holderShare(holderLoad);
     const reason = `the bridge reaches only ${rounded(share)} of its veth figure over these TAPs: their holder is the bottleneck`;
-    return {
-      name,
+    const rigs = Object.fromEntries([...series].map(([rig, samples]) => [rig, summary(samples)]));
+    return subjects.map(([suffix, subject]) => ({
+      name: `${name}${suffix}`,
       unit: load.unit,
-      value: rounded(value),
+      value: rounded(median(values(subject))),
       reference,
       referenceValue: rounded(referenceValue),
-      ratio: rounded(value / referenceValue),
+      ratio: rounded(median(values(subject)) / referenceValue),
       samples: this.#samples,
       spread: rounded(spread(values(subject))),
       ...(share < HOLDER_MINIMUM ? { void: true, reason } : {}),
-      rigs: Object.fromEntries([...series].map(([rig, samples]) => [rig, summary(samples)])),
-    };
+      rigs,
+    }));
   }
 
   async #sample(name: string, load: Load, rigNames: readonly RigName[]): Promise<Series> {

@@ -14,8 +14,18 @@ export interface Rig {
   readonly pid: number | undefined;
 }
 
-/** The `-tap` rigs join guests on TAPs that a stand-in for a VMM holds; vde_switch has TAPs of its own; the others veths. */
-export type RigName = 'bridge' | 'tapswitch' | 'vde_switch' | 'bridge-tap' | 'tapswitch-tap';
+/**
+ * The `-tap` rigs join guests on TAPs that a stand-in for a VMM holds; vde_switch has TAPs of its own; the others
+ * veths. `datapath` is tapswitch without its fast path: every frame passes through TypeScript.
+ */
+export type RigName =
+  | 'bridge'
+  | 'tapswitch'
+  | 'datapath'
+  | 'vde_switch'
+  | 'bridge-tap'
+  | 'tapswitch-tap'
+  | 'datapath-tap';
 
 /** What must be undone at the end, in reverse order. */
 export class Undo {

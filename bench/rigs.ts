@@ -28,18 +28,21 @@ const bridge: Join = async (host, guests) => {
 };
 
 /** In a process of its own: its processor time is its own, and the bench's main thread is not in its way. */
-const tapswitch: Join = async (host, guests, undo) => {
-  const vms = guests.map(({ interfaceName, mac, ip }) => [interfaceName, { tap: interfaceName, mac, ip }]);
-  const config = {
-    networks: { default: { subnet: SUBNET, gateway: GATEWAY, mode: 'shared' } },
-    vms: Object.fromEntries(vms),
-    guard: 'required',
+const tapswitch =
+  (fastPath: 'auto' | 'off'): Join =>
+  async (host, guests, undo) => {
+    const vms = guests.map(({ interfaceName, mac, ip }) => [interfaceName, { tap: interfaceName, mac, ip }]);
+    const config = {
+      networks: { default: { subnet: SUBNET, gateway: GATEWAY, mode: 'shared' } },
+      vms: Object.fromEntries(vms),
+      guard: 'required',
+      fastPath,
+    };
+    const program = join(dirname(fileURLToPath(import.meta.url)), 'switch-process.js');
+    const child = await startProgram(host, [process.execPath, program, JSON.stringify(config)], 'ready');
+    undo.push(() => stopProgram(child));
+    return child.pid;
   };
-  const program = join(dirname(fileURLToPath(import.meta.url)), 'switch-process.js');
-  const child = await startProgram(host, [process.execPath, program, JSON.stringify(config)], 'ready');
-  undo.push(() => stopProgram(child));
-  return child.pid;
-};
 
 function rig(name: RigName, guests: readonly BenchGuest[], pid: number | undefined): Rig {
   const [client, server] = guests as [BenchGuest, BenchGuest];
@@ -77,6 +80,7 @@ export async function buildRig(name: RigName, undo: Undo): Promise<Rig> {
   const host = namespace.path;
   if (name === 'vde_switch') return vdeSwitch(host, undo);
   const guests = await (name.endsWith('-tap') ? tapGuests : vethGuests)(host, undo);
-  const join = name.startsWith('bridge') ? bridge : tapswitch;
+  const joins = { bridge, tapswitch: tapswitch('auto'), datapath: tapswitch('off') };
+  const join = joins[name.replace('-tap', '') as keyof typeof joins];
   return rig(name, guests, await join(host, guests, undo));
 }

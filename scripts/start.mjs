@@ -22,7 +22,7 @@ for (const item of ensureDebianPackages(DEMO_PACKAGES)) say(formatMissing(item))
 
 const { prefix, missing } = ensurePrivileges();
 // The namespace the demo is about to enter has no way to a package mirror: fetch the guests' kernel out here.
-if (prefix.length > 0) await fetchKernel();
+if (prefix?.length > 0) await fetchKernel();
 if (missing !== undefined) say(`the demo will not get far: it needs ${missing}`);
 
 const demo = [process.execPath, join(ROOT, 'dist/cli/main.js'), 'demo', ...process.argv.slice(2)];

@@ -16,7 +16,6 @@ export const EXIT = {
 
 /** Every code an operational error can carry, with the exit status of a command that ends with it. */
 export const ERROR_CODES = {
-  USAGE: EXIT.usage,
   CONFIG_UNREADABLE: EXIT.config,
   CONFIG_SYNTAX: EXIT.config,
   CONFIG_INVALID: EXIT.config,

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { playDemo } from '../demo/demo.ts';
 import type { DemoLine } from '../demo/line.ts';
 import { EXIT } from '../errors.ts';
+import { endPrograms } from '../lab/process.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { endSignal } from './signals.ts';
 
@@ -35,7 +36,9 @@ async function demo(options: Options): Promise<void> {
     },
     endSignal(),
   );
-  process.exitCode = held || !options.once ? 0 : EXIT.failure;
+  // A check that was cut short may still be under way.
+  await endPrograms();
+  process.exit(held || !options.once ? 0 : EXIT.failure);
 }
 
 export function demoCommand(): Command {

@@ -8,7 +8,8 @@ import { EXIT, TapswitchError } from '../errors.ts';
  */
 export function fail(error: unknown): never {
   if (error instanceof TapswitchError) {
-    writeSync(2, `tapswitch: ${error.code}: ${error.message}. ${error.nextStep}\n`);
+    const stop = error.message.endsWith('?') ? '' : '.';
+    writeSync(2, `tapswitch: ${error.code}: ${error.message}${stop} ${error.nextStep}\n`);
     process.exit(error.exitStatus);
   }
   writeSync(2, `tapswitch: bug: ${error instanceof Error ? error.stack : String(error)}\n`);

@@ -1,5 +1,6 @@
 /** A whole configuration: shape, then networks, then VMs, then what networks must not share. */
 import { configError, type Locate, nowhere } from './fault.ts';
+import { MAX_NETWORKS } from './limits.ts';
 import { type NetworkConfig, networkFrom } from './network.ts';
 import { type ConfigInput, ConfigSchema } from './schema.ts';
 import { checkShape } from './shape.ts';
@@ -53,6 +54,10 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
     fastPath = 'auto',
     workers = 1,
   } = input as ConfigInput;
+  if (Object.keys(networkInputs).length > MAX_NETWORKS) {
+    const message = `there are more than ${MAX_NETWORKS} networks`;
+    throw configError('CONFIG_INVALID', locate, ['networks'], message, 'Run a second switch for the rest.');
+  }
   const networks = new Map<string, NetworkConfig>();
   for (const [name, network] of Object.entries(networkInputs)) {
     networks.set(name, networkFrom(name, network, locate));

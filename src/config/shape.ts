@@ -75,7 +75,7 @@ export function checkShape(schema: TSchema, value: unknown, locate: Locate, base
   }
   if (fault.keyword === 'required') {
     const [key] = params.requiredProperties as string[];
-    throw fail(path, `${key} is missing`, `${key}: ${schemaAt(node, [key]).description}.`);
+    throw fail(path, `${key} is missing`, `Add ${key}: ${schemaAt(node, [key]).description}.`);
   }
   throw fail(
     path,

@@ -39,8 +39,10 @@ export async function throughputLine(world: World, samples: number, ms: number):
   await world.attachSpeed('fast-a', '10.99.0.1');
   await world.attachSpeed('fast-b', '10.99.0.2');
   const throughBridge = await makePair(world, 'brdg', 3);
-  createLabBridge(world.host, BRIDGE, ['brdg-a', 'brdg-b']);
-  world.atEnd(() => world.removeLink(BRIDGE));
+  await world.make(async () => {
+    world.atEnd(() => world.removeLink(BRIDGE));
+    createLabBridge(world.host, BRIDGE, ['brdg-a', 'brdg-b']);
+  });
   const figures: [number[], number[]] = [[], []];
   for (let i = 0; i < samples; i++) {
     for (const [index, { from, to, address }] of [throughSwitch, throughBridge].entries()) {

@@ -5,6 +5,7 @@
  */
 import { networkInterfaces } from 'node:os';
 import { resolveConfig } from '../config/resolve.ts';
+import type { VmInput } from '../config/schema.ts';
 import { type Switch, startSwitch } from '../engine/switch.ts';
 import { type Guest, type GuestIdentity, GuestUnavailable, type Progress } from '../lab/guest.ts';
 import { ensureKernel } from '../lab/kernel.ts';
@@ -59,6 +60,8 @@ export class World {
   readonly #options: WorldOptions;
   readonly #undo: (() => unknown)[] = [];
   #switch: Switch | undefined;
+  #making: Promise<unknown> = Promise.resolve();
+  #ended = false;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -74,6 +77,17 @@ export class World {
     this.#undo.push(step);
   }
 
+  /**
+   * Runs a step that makes something and leaves what unmakes it. None begins once the world ends, and the end waits for
+   * the one under way: nothing is made that nobody will unmake.
+   */
+  async make<T>(step: () => Promise<T>): Promise<T> {
+    if (this.#ended) throw new Error('the demo has been ended');
+    const made = step();
+    this.#making = made.catch(() => {});
+    return made;
+  }
+
   /** Makes the host, the TAPs, the switch and the guests, and waits until the guests' services are up. */
   async build(): Promise<void> {
     const { onProgress, guests } = this.#options;
@@ -81,12 +95,11 @@ export class World {
     if (guests === 'qemu') for (const vm of VMS) this.#makeTap(vm.tap);
     else await this.#startGuests();
     onProgress('starting the switch');
-    this.#switch = await this.#startSwitch();
-    this.atEnd(() => this.#switch?.close());
-    for (const { name, tap, mac, ip } of VMS) {
-      await this.switch.attach(name, { tap, mac, ip, ...this.#place() });
-      this.atEnd(() => this.switch.detach(name));
-    }
+    await this.make(async () => {
+      this.#switch = await this.#startSwitch();
+      this.atEnd(() => this.#switch?.close());
+    });
+    for (const { name, tap, mac, ip } of VMS) await this.#attach(name, { tap, mac, ip });
     if (guests === 'qemu') await this.#startGuests();
     await Promise.all(this.guests.map((guest) => guest.ready()));
   }
@@ -141,6 +154,13 @@ export class World {
     return startSwitch(config, this.#options.log);
   }
 
+  async #attach(id: string, vm: VmInput): Promise<void> {
+    await this.make(async () => {
+      await this.switch.attach(id, { ...vm, ...this.#place() });
+      this.atEnd(() => this.switch.detach(id));
+    });
+  }
+
   /** Removes an interface of the host, if it is there. */
   removeLink(name: string): void {
     withRoutes(this.host, (routes) => {
@@ -151,15 +171,17 @@ export class World {
 
   async #startGuests(): Promise<void> {
     const { guests, onProgress } = this.#options;
+    const place = this.host === undefined ? {} : { namespace: this.host };
     for (const { tap, ...identity } of VMS) {
-      const namespace = this.host;
-      const place = namespace === undefined ? {} : { namespace };
-      const guest =
-        guests === 'qemu'
-          ? await startQemuGuest({ ...identity, tap, onProgress, ...place })
-          : await this.startNetnsGuest({ ...identity, interfaceName: tap, services: true });
-      this.guests.push(guest);
-      if (guests === 'qemu') this.atEnd(() => guest.stop());
+      if (guests === 'netns') {
+        this.guests.push(await this.startNetnsGuest({ ...identity, interfaceName: tap, services: true }));
+        continue;
+      }
+      await this.make(async () => {
+        const guest = await startQemuGuest({ ...identity, tap, onProgress, ...place });
+        this.guests.push(guest);
+        this.atEnd(() => guest.stop());
+      });
     }
   }
 
@@ -168,19 +190,22 @@ export class World {
     options: Omit<Parameters<typeof startNetnsGuest>[0], 'hostNamespace'>,
   ): Promise<NetnsGuest> {
     const place = this.host === undefined ? {} : { hostNamespace: this.host };
-    const guest = await startNetnsGuest({ ...options, ...place });
-    this.atEnd(() => guest.stop());
-    return guest;
+    return this.make(async () => {
+      const guest = await startNetnsGuest({ ...options, ...place });
+      this.atEnd(() => guest.stop());
+      return guest;
+    });
   }
 
   /** Attaches an interface of the host to the network for measuring. */
   async attachSpeed(tap: string, ip: string): Promise<void> {
-    await this.switch.attach(tap, { tap, ip, network: SPEED_NETWORK.name, ...this.#place() });
-    this.atEnd(() => this.switch.detach(tap));
+    await this.#attach(tap, { tap, ip, network: SPEED_NETWORK.name });
   }
 
   /** Unmakes everything, the last thing made first. A step that fails does not keep the others from being done. */
   async end(): Promise<void> {
+    this.#ended = true;
+    await this.#making;
     for (let step = this.#undo.pop(); step !== undefined; step = this.#undo.pop()) {
       try {
         await step();

@@ -15,6 +15,7 @@
  * Failure. A throw ends the thread; the control thread starts another on the same shared memory and descriptors.
  */
 
+import { MAX_NETWORKS } from '../config/limits.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { BATCH_FRAMES, FrameBatch } from '../port/batch.ts';
 import { FaultyPort } from '../port/faulty-port.ts';
@@ -22,7 +23,7 @@ import { PacketPort, PacketVectors } from '../port/packet-port.ts';
 import type { Port } from '../port/port.ts';
 import { TapPort } from '../port/tap-port.ts';
 import { Forwarder } from '../switch/forwarder.ts';
-import { GATEWAY_PORT, KIND_VM, MAX_NETWORKS, MAX_PORTS, Tables } from '../switch/tables.ts';
+import { GATEWAY_PORT, KIND_VM, MAX_PORTS, Tables } from '../switch/tables.ts';
 import { dropReason, FLOOD } from '../switch/verdict.ts';
 import { Clock } from '../sys/clock.ts';
 import { EPOLLET, EPOLLIN, Epoll } from '../sys/epoll.ts';

@@ -55,11 +55,14 @@ function notOurs(name: string, error: SysError): TapswitchError {
 interface OpenHostPort {
   readonly fd: number;
   readonly index: number;
+  /** The interface was not there before */
+  readonly made: boolean;
 }
 
 /** Opens and sets up the interface. Throws TAP_HELD, TAP_IN_USE, TUN_MISSING, CAPABILITY_MISSING, NAMESPACE_MISSING. */
 function openInterface(network: NetworkConfig, hostPort: HostPortConfig): OpenHostPort {
   return withLinks(hostPort.netns, (links) => {
+    const made = links.linkByName(hostPort.name) === undefined;
     let fd: number;
     try {
       fd = openPersistentTap(hostPort.name);
@@ -76,7 +79,7 @@ function openInterface(network: NetworkConfig, hostPort: HostPortConfig): OpenHo
       links.changeLink(link.index, link.mac === mac ? changes : { ...changes, mac });
       links.changeLink(link.index, { up: true });
       links.addAddress(link.index, `${formatIpv4(hostPort.address)}/${network.subnet.prefix}`);
-      return { fd, index: link.index };
+      return { fd, index: link.index, made };
     } catch (error) {
       close(fd);
       throw error;
@@ -101,6 +104,7 @@ export class HostPort {
   readonly #log: Logger;
   #open: OpenHostPort | undefined;
   #work: Promise<void> = Promise.resolve();
+  #made = false;
   #closed = false;
 
   /** Reserves a port number; the interface is not touched yet. */
@@ -122,6 +126,7 @@ export class HostPort {
     const { tables } = engine;
     const { name, address, allowFromGuests } = this.config;
     this.#open = openInterface(this.network, this.config);
+    this.#made = this.#open.made;
     const mac = hostPortMac(name);
     tables.addPort(this.number, KIND_HOST, id);
     tables.bindMac(this.number, macHigh(mac), macLow(mac), ADDRESS_CONFIGURED, nowSeconds());
@@ -157,6 +162,16 @@ export class HostPort {
     this.#open = openInterface(this.network, this.config);
     await this.#plug(this.#open.fd);
     this.#log.warn('the host port was deleted by somebody and has been made again');
+  }
+
+  /** Removes the interface if this switch made it: for a start that failed. To be called after {@link close}. */
+  undo(): void {
+    if (this.#made) {
+      withLinks(this.config.netns, (links) => {
+        const link = links.linkByName(this.config.name);
+        if (link !== undefined) links.deleteLink(link.index);
+      });
+    }
   }
 
   /** Closes the descriptor; the interface stays. To be called when no worker runs any more. */

@@ -278,6 +278,13 @@ export class Switch {
     for (const port of this.#hostPorts) await port.close();
   }
 
+  /** {@link close} for a start that failed: guards and interfaces that it made go, too. */
+  async abandon(): Promise<void> {
+    for (const id of [...this.#vms.keys()]) await this.detach(id);
+    await this.close();
+    for (const hostPort of this.#hostPorts) hostPort.undo();
+  }
+
   #checkOpen(): void {
     if (!this.#closed) return;
     throw new TapswitchError('SWITCH_CLOSED', 'the switch is closed', 'Make a new one with createSwitch().');
@@ -311,7 +318,7 @@ export async function startSwitch(config: SwitchConfig, log: Logger): Promise<Sw
     await made.start();
     return made;
   } catch (error) {
-    await made.close();
+    await made.abandon();
     throw error;
   }
 }

@@ -6,19 +6,19 @@ import { SysError } from '../sys/errno.ts';
 export type Need = 'CAP_NET_ADMIN' | 'CAP_NET_RAW' | 'CAP_SYS_ADMIN';
 
 function explain(error: SysError, need: Need): TapswitchError {
+  if (error.operation === 'open /dev/net/tun') {
+    return new TapswitchError(
+      'TUN_MISSING',
+      `/dev/net/tun cannot be opened (${error.code})`,
+      'Load the tun module (modprobe tun), pass the device into the container, or give this user access to it.',
+      error,
+    );
+  }
   if (error.code === 'EPERM' || error.code === 'EACCES') {
     return new TapswitchError(
       'CAPABILITY_MISSING',
       `${error.operation} needs ${need}`,
       `Run as root, or give the process ${need}.`,
-      error,
-    );
-  }
-  if (error.operation === 'open /dev/net/tun') {
-    return new TapswitchError(
-      'TUN_MISSING',
-      `/dev/net/tun cannot be opened (${error.code})`,
-      'Load the tun module (modprobe tun), or pass the device into the container.',
       error,
     );
   }

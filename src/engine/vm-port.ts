@@ -114,14 +114,20 @@ export class VmPort {
     if (engine.tables.carrier(this.number) === carrier) return;
     engine.tables.setCarrier(this.number, carrier);
     this.#log.info({ carrier }, carrier ? 'carrier up' : 'carrier down');
-    if (!carrier) engine.tables.forgetLearned(this.number);
+    // When it comes, too: frames of whoever was there before may have been handled after it went.
+    engine.tables.forgetLearned(this.number);
     this.refreshFastPath();
     if (carrier) await engine.announce(this.number);
   }
 
   /** Tells the fast path what is known of the VM by now: what the datapath has learned comes without a word. */
   refreshFastPath(): void {
-    if (this.#tap !== undefined) this.#options.fastPath?.update(this.#tap.index, this.#fastPort());
+    const { engine, fastPath } = this.#options;
+    if (this.#tap === undefined || fastPath === undefined) return;
+    const port = this.#fastPort();
+    fastPath.update(this.#tap.index, port);
+    // The datapath sees no frames that would keep a learned MAC from ageing.
+    if (port !== undefined) engine.tables.refreshMac(this.number, nowSeconds());
   }
 
   #fastPort(): FastPort | undefined {

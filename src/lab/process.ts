@@ -9,14 +9,42 @@ function argumentsIn(namespace: string | undefined, command: readonly string[]):
   return [...entry, 'setpriv', '--pdeathsig', 'KILL', ...command];
 }
 
+const running = new Set<ChildProcess>();
+let ended = false;
+
 /** Starts `command` in the namespace at `namespace` (a path), or in our own when undefined. */
 export function spawnIn(
   namespace: string | undefined,
   command: readonly string[],
   options: SpawnOptions = {},
 ): ChildProcess {
+  if (ended) throw new Error(`no program is started any more: ${command.join(' ')}`);
   const [program, ...rest] = argumentsIn(namespace, command);
-  return spawn(program as string, rest, options);
+  // A group of its own: what it starts in turn can be ended with it, and a terminal's Ctrl-C is ours alone.
+  const child = spawn(program as string, rest, { ...options, detached: true });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  child.once('error', () => running.delete(child));
+  return child;
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // gone already
+  }
+}
+
+/**
+ * Ends every program that still runs and starts no other: for a process about to end itself, since the kernel does not
+ * keep its promise to one that has capabilities of its own (`ping`; PR_SET_PDEATHSIG in prctl(2)).
+ */
+export async function endPrograms(): Promise<void> {
+  ended = true;
+  const gone = [...running].map((child) => new Promise((resolve) => child.once('exit', resolve)));
+  for (const child of running) killGroup(child);
+  await Promise.all(gone);
 }
 
 export interface Outcome {
@@ -49,7 +77,7 @@ export function runIn(
   });
   child.stdin?.on('error', () => {}); // a program that ends without reading its input is no failure of ours
   child.stdin?.end(input);
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  const timer = setTimeout(() => killGroup(child), timeoutMs);
   return new Promise((resolve, reject) => {
     child.on('error', (error) => {
       clearTimeout(timer);

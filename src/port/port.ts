@@ -15,8 +15,6 @@ export interface Port {
   transmit(batch: FrameBatch, slots: Int32Array, first: number, count: number): void;
   /** Milliseconds until {@link receive} has something although `fd` is not readable; negative for never. */
   dueInMs?(): number;
-  /** Frees what the port holds beside its descriptor, which belongs to whoever opened it. */
-  release?(): void;
 }
 
 /** Drop reason for a send that failed with `errno`. */

@@ -8,10 +8,10 @@
  * The lookups from address to port are a {@link SharedMap} each: `fdb` by MAC, `neighbours` by IPv4 address, both
  * within a network. `hostFlows` remembers the flows the host began over its host port (switch/host-policy).
  */
+import { MAX_NETWORKS } from '../config/limits.ts';
 import { allocateSharedMap, NONE, PINNED, SharedMap } from './shared-map.ts';
 
 export const MAX_PORTS = 4096;
-export const MAX_NETWORKS = 64;
 export const GATEWAY_PORT = 0;
 
 export const KIND_NONE = 0;

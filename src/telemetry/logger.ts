@@ -6,7 +6,7 @@ export type { Logger } from 'pino';
 
 /** @param level pino level name, default `info` */
 export function createLogger(level = 'info'): Logger {
-  const options = { name: 'tapswitch', level, base: null };
+  const options = { name: 'tapswitch', level, base: {} }; // without pid and hostname
   if (!process.stderr.isTTY) return pino(options, pino.destination(2));
   return pino(options, pretty({ destination: 2, sync: true, ignore: 'name', translateTime: 'HH:MM:ss' }));
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { MAX_NETWORKS } from '../../src/config/limits.ts';
 import { NONE } from '../../src/switch/shared-map.ts';
 import {
   ADDRESS_CONFIGURED,
@@ -10,7 +11,6 @@ import {
   KIND_NONE,
   KIND_VM,
   MAX_IPV6_ADDRESSES,
-  MAX_NETWORKS,
   MAX_PORTS,
   Tables,
 } from '../../src/switch/tables.ts';
