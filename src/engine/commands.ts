@@ -41,6 +41,4 @@ export interface WorkerSetup {
   readonly heartbeats: SharedArrayBuffer;
   readonly epollFd: number;
   readonly wakeFd: number;
-  /** Whether TCP connections in mid-stream are picked up at first, see HostPolicy */
-  readonly pickup: boolean;
 }

@@ -71,7 +71,7 @@ export class Datapath {
     this.#tables = new Tables(setup.tables, setup.worker);
     this.#counters = new CounterBlock(setup.counters, setup.worker, MAX_PORTS);
     this.#heartbeats = new Int32Array(setup.heartbeats);
-    this.#forwarder = new Forwarder(this.#tables, this.#clock, setup.pickup);
+    this.#forwarder = new Forwarder(this.#tables, this.#clock);
     this.#gateway = new Gateway(this.#tables, this.#clock, this.#forwarder, this.#counters);
     this.#epoll = new Epoll(setup.epollFd, EVENTS_PER_WAIT);
     this.#epoll.add(setup.wakeFd, EPOLLIN, WAKE_TOKEN);

@@ -27,7 +27,7 @@ interface Pending {
   orphaned: boolean;
 }
 
-export type ThreadSetup = Omit<WorkerSetup, 'epollFd' | 'wakeFd' | 'pickup'>;
+export type ThreadSetup = Omit<WorkerSetup, 'epollFd' | 'wakeFd'>;
 
 export class WorkerThread {
   readonly #setup: ThreadSetup;
@@ -71,7 +71,6 @@ export class WorkerThread {
       ...this.#setup,
       epollFd: this.#epollFd,
       wakeFd: this.#wakeFd,
-      pickup: true,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: { setup, control: port2 },

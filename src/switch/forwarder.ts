@@ -47,12 +47,11 @@ export class Forwarder {
   readonly #host: HostPolicy;
   readonly #floods: RateLimit;
 
-  /** @param pickup see HostPolicy */
-  constructor(tables: Tables, clock: Clock, pickup: boolean) {
+  constructor(tables: Tables, clock: Clock) {
     this.#tables = tables;
     this.#clock = clock;
     this.#sources = new SourcePolicy(tables, clock);
-    this.#host = new HostPolicy(tables, clock, pickup);
+    this.#host = new HostPolicy(tables, clock);
     this.#floods = new RateLimit(clock, FLOODS_PER_SECOND, FLOOD_BURST);
   }
 

@@ -52,11 +52,10 @@ export class HostPolicy {
   readonly #clock: Clock;
   readonly #pickupUntil: number;
 
-  /** @param pickup whether TCP connections in mid-stream are picked up for the first PICKUP_SECONDS */
-  constructor(tables: Tables, clock: Clock, pickup: boolean) {
+  constructor(tables: Tables, clock: Clock) {
     this.#tables = tables;
     this.#clock = clock;
-    this.#pickupUntil = pickup ? clock.seconds + PICKUP_SECONDS : 0;
+    this.#pickupUntil = clock.seconds + PICKUP_SECONDS;
   }
 
   /** Notes the flow of an IPv4 packet that the host sends to the guest on `port`. The packet passed `ipv4.check`. */

@@ -8,6 +8,7 @@ import { FrameBatch } from '../../src/port/batch.ts';
 import { PairPort } from '../../src/port/pair-port.ts';
 import type { Port } from '../../src/port/port.ts';
 import { Forwarder } from '../../src/switch/forwarder.ts';
+import { PICKUP_SECONDS } from '../../src/switch/host-policy.ts';
 import {
   ADDRESS_CONFIGURED,
   allocateTables,
@@ -70,6 +71,7 @@ export interface TestSwitchOptions {
   readonly mode?: 'isolated' | 'shared';
   /** Whether there is a host port; there is unless false */
   readonly host?: boolean;
+  /** Whether the switch has only just started, and picks connections in mid-stream up */
   readonly pickup?: boolean;
 }
 
@@ -98,7 +100,8 @@ export class TestSwitch {
     const counters = allocateCounters(1, PORTS);
     this.block = new CounterBlock(counters, 0, PORTS);
     this.#reader = new CounterReader(counters, PORTS);
-    this.forwarder = new Forwarder(this.tables, this.clock, pickup);
+    this.forwarder = new Forwarder(this.tables, this.clock);
+    if (!pickup) this.clock.pass(PICKUP_SECONDS);
     this.gateway = new Gateway(this.tables, this.clock, this.forwarder, this.block);
     this.addNetwork(NETWORK, mode);
     this.host = host ? this.#add(KIND_HOST, NETWORK, HOST, true) : 0;
