@@ -51,15 +51,7 @@ export class GatewayIcmp {
     }
     vnet.clear(view, start);
     ipv4.swapAddresses(view, packet);
-    ethernet.writeHeader(
-      view,
-      frame,
-      ethernet.sourceHigh(view, frame),
-      ethernet.sourceLow(view, frame),
-      GATEWAY_MAC_HIGH,
-      GATEWAY_MAC_LOW,
-      ethernet.ETHERTYPE_IPV4,
-    );
+    addressToSender(view, frame);
     // Padding of a short request is not sent back.
     batch.length[slot] =
       vnet.VNET_HEADER_BYTES + ethernet.ETHERNET_HEADER_BYTES + ipv4.totalLength(view, packet);
@@ -91,15 +83,7 @@ export class GatewayIcmp {
     const bytes = icmp.emitUnreachable(view, message, code, packet, quoted);
     const gateway = this.#tables.gatewayAddress(this.#tables.network(ingress));
     ipv4.emitHeader(view, packet, ipv4.IPV4_HEADER_BYTES + bytes, TTL, ipv4.PROTOCOL_ICMP, gateway, sender);
-    ethernet.writeHeader(
-      view,
-      frame,
-      ethernet.sourceHigh(view, frame),
-      ethernet.sourceLow(view, frame),
-      GATEWAY_MAC_HIGH,
-      GATEWAY_MAC_LOW,
-      ethernet.ETHERTYPE_IPV4,
-    );
+    addressToSender(view, frame);
     vnet.clear(view, start);
     batch.length[slot] =
       vnet.VNET_HEADER_BYTES + ethernet.ETHERNET_HEADER_BYTES + ipv4.IPV4_HEADER_BYTES + bytes;
@@ -117,6 +101,19 @@ export class GatewayIcmp {
     const bytes = ipv4.totalLength(view, packet) - ipv4.headerLength(view, packet);
     return icmp.check(view, message, bytes) && icmp.type(view, message) === icmp.ECHO_REQUEST;
   }
+}
+
+/** Turns the Ethernet header of an IPv4 frame into the one of the gateway's answer to it. */
+function addressToSender(view: DataView, frame: number): void {
+  ethernet.writeHeader(
+    view,
+    frame,
+    ethernet.sourceHigh(view, frame),
+    ethernet.sourceLow(view, frame),
+    GATEWAY_MAC_HIGH,
+    GATEWAY_MAC_LOW,
+    ethernet.ETHERTYPE_IPV4,
+  );
 }
 
 /** Multicast, reserved, or the limited broadcast address. */

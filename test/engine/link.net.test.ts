@@ -23,22 +23,25 @@ const deleteLink = (name: string) =>
 const setUp = (name: string, up: boolean) =>
   withRoutes(stage.host.path, (routes) => routes.changeLink(indexOf(routes, name), { up }));
 
-test('veth that disappears: -> its port down, another VM without loss; recreated -> back, guarded', async () => {
-  const two = await stage.guest(12);
-  const sw = await stage.start();
-  await sw.attach('a', stage.vm(11));
-  await sw.attach('b', stage.vm(12));
-  const other = runIn(one.namespace, ['ping', '-n', '-c', '50', '-i', '0.02', '-W', '1', GATEWAY]);
-  await two.stop();
-  await vi.waitFor(() => expect(sw.stats().vms.b).toMatchObject({ plugged: false, carrier: false }), WAIT);
-  const again = await stage.guest(12);
-  await vi.waitFor(() => expect(sw.stats().vms.b).toMatchObject({ plugged: true, carrier: true }), WAIT);
-  expect((await other).stdout).toContain('50 received');
-  expect((await ping(again.namespace, addressOf(11))).received).toBe(3);
-  const ruleset = await stage.run('nft', 'list', 'ruleset');
-  expect(ruleset).toMatch(/device "vm12" .* policy drop/);
-  expect(stage.log.map(({ msg }) => msg)).toContain('interface gone');
-});
+test.each(['off', 'auto'] as const)(
+  'veth that disappears, fast path %s: -> its port down, another VM without loss; recreated -> back, guarded',
+  async (fastPath) => {
+    const two = await stage.guest(12);
+    const sw = await stage.start({ fastPath });
+    await sw.attach('a', stage.vm(11));
+    await sw.attach('b', stage.vm(12));
+    const other = runIn(one.namespace, ['ping', '-n', '-c', '50', '-i', '0.02', '-W', '1', GATEWAY]);
+    await two.stop();
+    await vi.waitFor(() => expect(sw.stats().vms.b).toMatchObject({ plugged: false, carrier: false }), WAIT);
+    const again = await stage.guest(12);
+    await vi.waitFor(() => expect(sw.stats().vms.b).toMatchObject({ plugged: true, carrier: true }), WAIT);
+    expect((await other).stdout).toContain('50 received');
+    expect((await ping(again.namespace, addressOf(11))).received).toBe(3);
+    const ruleset = await stage.run('nft', 'list', 'ruleset');
+    expect(ruleset).toMatch(/device "vm12" .* policy drop/);
+    expect(stage.log.map(({ msg }) => msg)).toContain('interface gone');
+  },
+);
 
 test('TAP that disappears and comes back held: -> followed, addresses configured kept', async () => {
   createTap('t1');
