@@ -1,5 +1,5 @@
 /** `tapswitch up`: the switch as a service, from a configuration file. */
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { startSwitch } from '../engine/switch.ts';
@@ -10,6 +10,11 @@ const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
 function descriptor(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It is the number of an open descriptor.');
+  try {
+    fstatSync(Number(text));
+  } catch {
+    throw new InvalidArgumentError('No such descriptor is open.');
+  }
   return Number(text);
 }
 

@@ -78,9 +78,12 @@ export class Switch {
   readonly #networks = new Map<string, number>();
   readonly #hostPorts: HostPort[] = [];
   readonly #vms = new Map<string, VmPort>();
+  /** VMs whose guard was there before they were attached */
+  readonly #inherited = new Set<string>();
   #upkeep: NodeJS.Timeout | undefined;
   #upkeepRound = 0;
   #closed = false;
+  #closing: Promise<void> | undefined;
 
   /** Use {@link createSwitch}. */
   constructor(config: SwitchConfig, log: Logger) {
@@ -166,6 +169,8 @@ export class Switch {
     const guard = this.#guardFor(vm);
     const network = this.#networks.get(vm.network) as number;
     const fastPath = this.#fastPathFor(vm, faults);
+    // One that a switch before us left stays whatever becomes of this: the guard fails closed.
+    if (guard !== undefined && guarded(guard, vm.netns).includes(vm.tap)) this.#inherited.add(vm.id);
     const port = new VmPort({ engine: this.#engine, vm, network, guard, faults, fastPath, log: this.#log });
     this.#vms.set(vm.id, port);
     try {
@@ -173,12 +178,22 @@ export class Switch {
       await this.#links.add(vm.netns, vm.tap, (link) => port.hear(link));
       await port.open();
     } catch (error) {
-      this.#vms.delete(vm.id);
-      await this.#links.remove(vm.netns, vm.tap);
-      await port.close();
-      if (guard !== undefined) releaseGuard(guard, [{ namespace: vm.netns, interfaceName: vm.tap }]);
+      await this.#remove(port, !this.#inherited.has(vm.id));
       throw error;
     }
+  }
+
+  /** @param lift whether its guard goes, too */
+  async #remove(port: VmPort, lift: boolean): Promise<void> {
+    const { vm } = port;
+    await this.#links.remove(vm.netns, vm.tap);
+    await port.close();
+    const guard = this.#guards.get(vm.netns);
+    if (lift && guard !== undefined) {
+      releaseGuard(guard, [{ namespace: vm.netns, interfaceName: vm.tap }]);
+    }
+    this.#inherited.delete(vm.id);
+    this.#vms.delete(vm.id);
   }
 
   /** Only VMs that may meet each other, and whose frames are not to be interfered with, have use for it. */
@@ -218,12 +233,7 @@ export class Switch {
     if (port === undefined) {
       throw new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'Use an id that was attached.');
     }
-    const { vm } = port;
-    await this.#links.remove(vm.netns, vm.tap);
-    await port.close();
-    const guard = this.#guards.get(vm.netns);
-    if (guard !== undefined) releaseGuard(guard, [{ namespace: vm.netns, interfaceName: vm.tap }]);
-    this.#vms.delete(id);
+    await this.#remove(port, true);
   }
 
   /** Counters and state of every port, since each was attached. */
@@ -266,8 +276,12 @@ export class Switch {
    * Stops the switch. TAPs, the host port's interface and the guards stay: guests are cut off, not exposed, and a
    * switch started again goes on where this one stopped. Detach a VM first to lift its guard.
    */
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#upkeep);
     for (const { config } of this.#hostPorts) await this.#links.remove(config.netns, config.name);
@@ -280,7 +294,7 @@ export class Switch {
 
   /** {@link close} for a start that failed: guards and interfaces that it made go, too. */
   async abandon(): Promise<void> {
-    for (const id of [...this.#vms.keys()]) await this.detach(id);
+    for (const port of [...this.#vms.values()]) await this.#remove(port, !this.#inherited.has(port.vm.id));
     await this.close();
     for (const hostPort of this.#hostPorts) hostPort.undo();
   }

@@ -123,10 +123,10 @@ test('VM that cannot be attached -> ends with its status, one line, host port no
   holder.release();
 });
 
-test('descriptor for readiness that is not open -> ends, status not 0, host port not held', async () => {
+test('descriptor for readiness that is not open -> refused as wrong usage before anything is touched', async () => {
   const path = files.file('c.json', JSON.stringify(config));
   const { status, stderr } = await tapswitch(stage.host.path, ['up', '--config', path, '--ready-fd', '57']);
-  expect(status).not.toBe(0);
-  expect(stderr).toContain('EBADF');
+  expect(status).toBe(2);
+  expect(stderr).toContain('No such descriptor is open');
   stage.holdTap(stage.hostPort).release();
 });
