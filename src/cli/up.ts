@@ -6,10 +6,13 @@ import { startSwitch } from '../engine/switch.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { endSignal } from './signals.ts';
 
+const STDERR = 2;
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
 function descriptor(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It is the number of an open descriptor.');
+  if (!/^\d{1,9}$/.test(text) || Number(text) <= STDERR) {
+    throw new InvalidArgumentError('It is the number of an open descriptor above 2.');
+  }
   try {
     fstatSync(Number(text));
   } catch {
@@ -35,9 +38,10 @@ interface UpOptions {
 }
 
 async function up({ config, readyFd, logLevel }: UpOptions): Promise<void> {
+  const checked = loadConfig(config);
   const ended = endSignal();
   const log = createLogger(logLevel);
-  const running = await startSwitch(loadConfig(config), log);
+  const running = await startSwitch(checked, log);
   log.info('ready');
   if (readyFd !== undefined) tellReady(readyFd);
   const signal = await ended;

@@ -41,4 +41,6 @@ export interface WorkerSetup {
   readonly heartbeats: SharedArrayBuffer;
   readonly epollFd: number;
   readonly wakeFd: number;
+  /** When the switch started, `s` of the machine's clock, see HostPolicy */
+  readonly startedSeconds: number;
 }

@@ -2,7 +2,7 @@
  * The datapath: one run-to-completion loop over the ports of one worker.
  *
  * Theory of operation. The thread sleeps in `epoll_wait` until a port is readable, the control thread has something
- * to say (an eventfd), or a second passes. For each readable port it takes one batch, lets the switch decide about
+ * to say (an eventfd), or half a second passes. For each readable port it takes one batch, lets the switch decide about
  * each frame, hands the gateway what is its own, and sends what leaves by one port with one call; then comes the next
  * port, so that a busy port delays another by one batch at most. Nothing here awaits, allocates per frame, or throws
  * for a bad frame.
@@ -71,7 +71,7 @@ export class Datapath {
     this.#tables = new Tables(setup.tables, setup.worker);
     this.#counters = new CounterBlock(setup.counters, setup.worker, MAX_PORTS);
     this.#heartbeats = new Int32Array(setup.heartbeats);
-    this.#forwarder = new Forwarder(this.#tables, this.#clock);
+    this.#forwarder = new Forwarder(this.#tables, this.#clock, setup.startedSeconds);
     this.#gateway = new Gateway(this.#tables, this.#clock, this.#forwarder, this.#counters);
     this.#epoll = new Epoll(setup.epollFd, EVENTS_PER_WAIT);
     this.#epoll.add(setup.wakeFd, EPOLLIN, WAKE_TOKEN);
@@ -79,6 +79,16 @@ export class Datapath {
 
   /** Runs until told to stop. */
   run(): void {
+    try {
+      this.#loop();
+    } finally {
+      this.#epoll.release();
+      this.#vectors.release();
+      this.#batch.release();
+    }
+  }
+
+  #loop(): void {
     while (this.#running) {
       const ready = this.#epoll.wait(this.#sleepMs());
       this.#clock.tick();
@@ -91,9 +101,6 @@ export class Datapath {
       }
       for (let i = 0; i < this.#timed.length; i++) this.#service(this.#timed[i] as number);
     }
-    this.#epoll.release();
-    this.#vectors.release();
-    this.#batch.release();
   }
 
   #sleepMs(): number {

@@ -5,6 +5,7 @@
 import { TapswitchError } from '../errors.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import { allocateTables, MAX_PORTS, Tables } from '../switch/tables.ts';
+import { nowSeconds } from '../sys/clock.ts';
 import { allocateCounters, CounterBlock, CounterReader, type PortStats } from '../telemetry/counters.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { PortBinding } from './commands.ts';
@@ -35,12 +36,13 @@ export class Engine {
     // The control thread counts too, in a block behind the workers'.
     const counters = allocateCounters(workers + 1, MAX_PORTS);
     const heartbeats = new SharedArrayBuffer(workers * Int32Array.BYTES_PER_ELEMENT);
+    const startedSeconds = nowSeconds();
     this.tables = new Tables(tables, workers);
     this.#counters = new CounterReader(counters, MAX_PORTS);
     this.own = new CounterBlock(counters, workers, MAX_PORTS);
     this.#heartbeats = new Int32Array(heartbeats);
     for (let worker = 0; worker < workers; worker++) {
-      const setup = { worker, tables, counters, heartbeats };
+      const setup = { worker, tables, counters, heartbeats, startedSeconds };
       const watched = (token: number) => this.#watchers.get(token)?.();
       const died = () => this.tables.unlockDead(worker);
       this.#threads.push(new WorkerThread(setup, log, watched, died));

@@ -32,6 +32,12 @@ export class FastPaths {
     }
   }
 
+  /** Ends the fast path of a namespace that has no VM any more. */
+  release(namespace: string | undefined): void {
+    this.#paths.get(namespace)?.close();
+    this.#paths.delete(namespace);
+  }
+
   close(): void {
     for (const path of this.#paths.values()) path.close();
     this.#paths.clear();

@@ -116,6 +116,11 @@ export class HostPort {
     this.number = options.engine.reservePort();
   }
 
+  /** Index of the interface while it is plugged in */
+  get index(): number | undefined {
+    return this.#open?.index;
+  }
+
   get plugged(): boolean {
     return this.#open !== undefined;
   }

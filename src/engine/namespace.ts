@@ -1,4 +1,5 @@
 /** Work in a VM's network namespace, with errors a user understands. */
+import { statSync } from 'node:fs';
 import { TapswitchError } from '../errors.ts';
 import { enterNamespace } from '../sys/netns.ts';
 import { RouteSocket } from '../sys/rtnetlink.ts';
@@ -27,6 +28,15 @@ export function within<T>(path: string | undefined, work: () => T): T {
   } finally {
     leave();
   }
+}
+
+/** Whether two paths (undefined: our own) lead to one namespace; a path that leads nowhere is the same as none. */
+export function isSameNamespace(one: string | undefined, other: string | undefined): boolean {
+  const [a, b] = [one, other].map((path) => {
+    const { dev, ino } = statSync(path ?? '/proc/thread-self/ns/net', { throwIfNoEntry: false }) ?? {};
+    return ino === undefined ? undefined : `${dev}:${ino}`;
+  });
+  return a !== undefined && a === b;
 }
 
 /** Runs `work` with a link socket of the namespace at `path`. */

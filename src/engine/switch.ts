@@ -14,18 +14,18 @@ import type { ConfigInput, VmInput } from '../config/schema.ts';
 import { TapswitchError } from '../errors.ts';
 import type { FastPath } from '../fastpath/fast-path.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
-import { applyGuard, detectGuard, type GuardKind, guarded, releaseGuard } from '../port/guard.ts';
+import type { GuardKind } from '../port/guard.ts';
 import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
-import { hasNetAdmin } from '../sys/capability.ts';
 import type { PortStats } from '../telemetry/counters.ts';
 import { type Logger, silentLogger } from '../telemetry/logger.ts';
 import { formatIpv4, maskOf } from '../wire/ipv4.ts';
 import { formatMac, macOf } from '../wire/mac.ts';
 import { Engine } from './engine.ts';
 import { FastPaths } from './fast-paths.ts';
+import { Guards } from './guards.ts';
 import { HostPort } from './host-port.ts';
 import { LinkWatch } from './link-watch.ts';
-import { within } from './namespace.ts';
+import { isSameNamespace } from './namespace.ts';
 import { VmPort } from './vm-port.ts';
 
 /** How a switch is made: the configuration file's content, and where to log. */
@@ -54,7 +54,8 @@ export interface PortState extends PortStats {
 }
 
 export interface SwitchStats {
-  readonly guard: GuardKind | 'off';
+  /** Kind in use, undefined while no VM is attached */
+  readonly guard: GuardKind | 'off' | undefined;
   /** By VM id */
   readonly vms: Readonly<Record<string, PortState>>;
   /** By network name */
@@ -74,12 +75,12 @@ export class Switch {
   readonly #engine: Engine;
   readonly #links: LinkWatch;
   readonly #fastPaths: FastPaths;
-  readonly #guards = new Map<string | undefined, GuardKind>();
+  readonly #guards: Guards;
   readonly #networks = new Map<string, number>();
   readonly #hostPorts: HostPort[] = [];
   readonly #vms = new Map<string, VmPort>();
-  /** VMs whose guard was there before they were attached */
-  readonly #inherited = new Set<string>();
+  /** Ports being removed; their ids and TAPs are taken until that is done */
+  readonly #removals = new WeakMap<VmPort, Promise<void>>();
   #upkeep: NodeJS.Timeout | undefined;
   #upkeepRound = 0;
   #closed = false;
@@ -90,8 +91,9 @@ export class Switch {
     this.#config = config;
     this.#log = log;
     this.#engine = new Engine(config.workers, log);
-    this.#links = new LinkWatch(this.#engine);
+    this.#links = new LinkWatch(this.#engine, log);
     this.#fastPaths = new FastPaths(log);
+    this.#guards = new Guards(config.guard === 'required', log);
     for (const network of config.networks.values()) {
       const number = this.#networks.size;
       this.#networks.set(network.name, number);
@@ -108,30 +110,16 @@ export class Switch {
   async start(): Promise<void> {
     this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS);
     for (const network of this.#config.networks.values()) await this.#openHostPort(network);
-    for (const vm of this.#config.vms.values()) await this.#attach(vm, undefined);
+    this.#guards.prepare([...this.#config.vms.values()]);
+    for (const vm of this.#config.vms.values()) await this.#attach(vm, undefined, true);
   }
 
   /** What nobody tells us of has to be looked after: addresses the datapath learned, guards taken away. */
   #keepUp(): void {
-    for (const port of this.#vms.values()) port.refreshFastPath();
-    if (this.#upkeepRound++ % GUARD_ROUNDS === 0) this.#restoreGuards();
-  }
-
-  /** Puts back guards that somebody took away: flushing the machine's nftables ruleset does. */
-  #restoreGuards(): void {
-    for (const [namespace, kind] of this.#guards) {
-      try {
-        const present = new Set(guarded(kind, namespace));
-        const missing = [...this.#vms.values()]
-          .filter(({ vm, plugged }) => plugged && vm.netns === namespace && !present.has(vm.tap))
-          .map(({ vm }) => ({ namespace, interfaceName: vm.tap }));
-        if (missing.length === 0) continue;
-        applyGuard(kind, missing);
-        this.#log.warn({ ports: missing.map((target) => target.interfaceName) }, 'guard was gone; put back');
-      } catch (error) {
-        this.#log.error({ err: error }, 'guard could not be looked after');
-      }
-    }
+    for (const port of this.#vms.values()) port.keepFastPath();
+    if (this.#upkeepRound++ % GUARD_ROUNDS !== 0) return;
+    const plugged = [...this.#vms.values()].filter((port) => port.plugged);
+    this.#guards.restore(plugged.map((port) => port.vm));
   }
 
   async #openHostPort(network: NetworkConfig): Promise<void> {
@@ -140,7 +128,10 @@ export class Switch {
     const id = this.#networks.get(network.name) as number;
     const port = new HostPort({ engine: this.#engine, network, config: hostPort, id, log: this.#log });
     this.#hostPorts.push(port);
-    await this.#links.add(hostPort.netns, hostPort.name, (link) => port.hear(link));
+    await this.#links.add(hostPort.netns, hostPort.name, {
+      listener: (link) => port.hear(link),
+      index: () => port.index,
+    });
     await port.open();
   }
 
@@ -152,8 +143,16 @@ export class Switch {
    *   MAC_IN_USE, ADDRESS_OUTSIDE_SUBNET, NETWORK_UNKNOWN, CONFIG_INVALID, CAPABILITY_MISSING, GUARD_UNAVAILABLE;
    *   nothing is left behind then
    */
-  async attach(id: string, { faults, ...input }: AttachOptions): Promise<void> {
+  async attach(id: string, options: AttachOptions): Promise<void> {
     this.#checkOpen();
+    if (typeof id !== 'string') {
+      throw new TapswitchError(
+        'CONFIG_INVALID',
+        'the id of a VM is a string',
+        'Call attach(id, { tap, ... }).',
+      );
+    }
+    const { faults, ...input } = options ?? {};
     if (this.#vms.has(id)) {
       throw new TapswitchError(
         'VM_EXISTS',
@@ -162,38 +161,66 @@ export class Switch {
       );
     }
     const others = [...this.#vms.values()].map((port) => port.vm);
-    await this.#attach(resolveVm(id, input, this.#config.networks, others), faults);
+    await this.#attach(resolveVm(id, input, this.#config.networks, others), faults, false);
   }
 
-  async #attach(vm: VmConfig, faults: FaultPlan | undefined): Promise<void> {
-    const guard = this.#guardFor(vm);
+  /** A namespace has many paths: the configuration compares texts, here it is the namespaces. */
+  #checkTapFree(vm: VmConfig): void {
+    for (const { vm: other } of this.#vms.values()) {
+      if (other.tap !== vm.tap || !isSameNamespace(other.netns, vm.netns)) continue;
+      throw new TapswitchError(
+        'TAP_IN_USE',
+        `VM ${vm.id}: ${vm.tap} is the TAP of VM ${other.id} already`,
+        'Give each VM a TAP of its own.',
+      );
+    }
+  }
+
+  /** @param prepared whether the guards have been prepared for it */
+  async #attach(vm: VmConfig, faults: FaultPlan | undefined, prepared: boolean): Promise<void> {
+    this.#checkTapFree(vm);
+    const guard = this.#guards.kindFor(vm);
     const network = this.#networks.get(vm.network) as number;
+    if (vm.forwards.length > 0) {
+      this.#log.warn(
+        { vm: vm.id },
+        'forwards are checked but not served yet: this version has no gateway to the host',
+      );
+    }
     const fastPath = this.#fastPathFor(vm, faults);
-    // One that a switch before us left stays whatever becomes of this: the guard fails closed.
-    if (guard !== undefined && guarded(guard, vm.netns).includes(vm.tap)) this.#inherited.add(vm.id);
+    if (!prepared) this.#guards.inherit([vm]);
     const port = new VmPort({ engine: this.#engine, vm, network, guard, faults, fastPath, log: this.#log });
     this.#vms.set(vm.id, port);
     try {
       // Watched before it is opened: no news of it can fall in between.
-      await this.#links.add(vm.netns, vm.tap, (link) => port.hear(link));
+      await this.#links.add(vm.netns, vm.tap, {
+        listener: (link) => port.hear(link),
+        index: () => port.index,
+      });
       await port.open();
     } catch (error) {
-      await this.#remove(port, !this.#inherited.has(vm.id));
+      await this.#remove(port, false);
       throw error;
     }
   }
 
-  /** @param lift whether its guard goes, too */
-  async #remove(port: VmPort, lift: boolean): Promise<void> {
+  /** @param detached for good, not because its attach failed */
+  #remove(port: VmPort, detached: boolean): Promise<void> {
+    // Asked for twice (a detach while an attach fails) it is done once: the second might hit a successor of that id.
+    const removal = this.#removals.get(port) ?? this.#takeOut(port, detached);
+    this.#removals.set(port, removal);
+    return removal;
+  }
+
+  async #takeOut(port: VmPort, detached: boolean): Promise<void> {
     const { vm } = port;
     await this.#links.remove(vm.netns, vm.tap);
     await port.close();
-    const guard = this.#guards.get(vm.netns);
-    if (lift && guard !== undefined) {
-      releaseGuard(guard, [{ namespace: vm.netns, interfaceName: vm.tap }]);
-    }
-    this.#inherited.delete(vm.id);
+    this.#guards.lift(vm, detached);
     this.#vms.delete(vm.id);
+    if ([...this.#vms.values()].some((other) => other.vm.netns === vm.netns)) return;
+    this.#guards.forget(vm.netns);
+    this.#fastPaths.release(vm.netns);
   }
 
   /** Only VMs that may meet each other, and whose frames are not to be interfered with, have use for it. */
@@ -201,29 +228,6 @@ export class Switch {
     const shared = this.#config.networks.get(vm.network)?.mode === 'shared';
     if (!shared || faults !== undefined || this.#config.fastPath === 'off') return undefined;
     return this.#fastPaths.of(vm.netns);
-  }
-
-  #guardFor(vm: VmConfig): GuardKind | undefined {
-    if (this.#config.guard === 'off') return undefined;
-    const known = this.#guards.get(vm.netns);
-    if (known !== undefined) return known;
-    const kind = within(vm.netns, () => detectGuard());
-    if (kind === undefined && !hasNetAdmin()) {
-      throw new TapswitchError(
-        'CAPABILITY_MISSING',
-        `VM ${vm.id}: shielding the host from ${vm.tap} needs CAP_NET_ADMIN`,
-        'Run as root, or give the process CAP_NET_ADMIN.',
-      );
-    }
-    if (kind === undefined) {
-      throw new TapswitchError(
-        'GUARD_UNAVAILABLE',
-        `VM ${vm.id}: neither nftables nor TCX can be used to shield the host from ${vm.tap}`,
-        'Load nf_tables, or set guard: off if the host may see the guests’ frames.',
-      );
-    }
-    this.#guards.set(vm.netns, kind);
-    return kind;
   }
 
   /** Unplugs a VM and lifts the guard from its TAP. Throws VM_UNKNOWN. */
@@ -249,8 +253,7 @@ export class Switch {
       const state = this.#state(number, config.name, network.name, plugged);
       hostPorts[network.name] = { ...state, ip: formatIpv4(config.address) };
     }
-    const guard = this.#guards.values().next().value ?? 'off';
-    return { guard, vms, hostPorts, workers: this.#engine.workers() };
+    return { guard: this.#guards.inUse, vms, hostPorts, workers: this.#engine.workers() };
   }
 
   #state(number: number, name: string, network: string, plugged: boolean): PortState {
@@ -284,19 +287,26 @@ export class Switch {
   async #close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#upkeep);
-    for (const { config } of this.#hostPorts) await this.#links.remove(config.netns, config.name);
-    for (const { vm } of this.#vms.values()) await this.#links.remove(vm.netns, vm.tap);
-    for (const port of this.#vms.values()) await port.close();
-    this.#fastPaths.close();
-    await this.#engine.stop();
+    try {
+      for (const { config } of this.#hostPorts) await this.#links.remove(config.netns, config.name);
+      for (const { vm } of this.#vms.values()) await this.#links.remove(vm.netns, vm.tap);
+      for (const port of this.#vms.values()) await port.close();
+      this.#fastPaths.close();
+    } finally {
+      // Whatever went wrong: a thread that goes on would keep the process alive.
+      await this.#engine.stop();
+    }
     for (const port of this.#hostPorts) await port.close();
   }
 
   /** {@link close} for a start that failed: guards and interfaces that it made go, too. */
   async abandon(): Promise<void> {
-    for (const port of [...this.#vms.values()]) await this.#remove(port, !this.#inherited.has(port.vm.id));
-    await this.close();
-    for (const hostPort of this.#hostPorts) hostPort.undo();
+    try {
+      for (const port of [...this.#vms.values()]) await this.#remove(port, false);
+    } finally {
+      await this.close();
+      for (const hostPort of this.#hostPorts) hostPort.undo();
+    }
   }
 
   #checkOpen(): void {
@@ -321,7 +331,8 @@ export class Switch {
  *
  * @throws TapswitchError for a wrong configuration and for whatever the system refuses; nothing runs then
  */
-export async function createSwitch({ logger, ...input }: SwitchOptions): Promise<Switch> {
+export async function createSwitch(options: SwitchOptions): Promise<Switch> {
+  const { logger, ...input } = options ?? {};
   return startSwitch(resolveConfig(input), logger ?? silentLogger());
 }
 
@@ -332,7 +343,8 @@ export async function startSwitch(config: SwitchConfig, log: Logger): Promise<Sw
     await made.start();
     return made;
   } catch (error) {
-    await made.abandon();
+    // What went wrong first is what the caller must hear.
+    await made.abandon().catch((next: unknown) => log.error({ err: next }, 'clean-up after a failed start'));
     throw error;
   }
 }

@@ -14,16 +14,20 @@ import { TapswitchError } from '../errors.ts';
 import type { FastPath, FastPort } from '../fastpath/fast-path.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { GuardKind } from '../port/guard.ts';
+import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from '../switch/gateway-mac.ts';
 import { ADDRESS_CONFIGURED, ADDRESS_UNKNOWN, KIND_VM } from '../switch/tables.ts';
 import { nowSeconds } from '../sys/clock.ts';
+import { SysError } from '../sys/errno.ts';
 import { close } from '../sys/libc.ts';
 import { takeReceiveOverflow } from '../sys/packet-socket.ts';
 import type { Link } from '../sys/rtnetlink.ts';
 import { DROP } from '../telemetry/drops.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { macHigh, macLow } from '../wire/mac.ts';
+import { macHigh, macLow, macOf } from '../wire/mac.ts';
 import type { Engine } from './engine.ts';
 import { hasCarrier, type OpenTap, openVmTap } from './vm-tap.ts';
+
+const GATEWAY_MAC = macOf(GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW);
 
 export interface VmPortOptions {
   readonly engine: Engine;
@@ -56,14 +60,25 @@ export class VmPort {
     const { tables } = engine;
     const now = nowSeconds();
     tables.addPort(this.number, KIND_VM, network);
-    if (vm.mac !== undefined) {
-      tables.bindMac(this.number, macHigh(vm.mac), macLow(vm.mac), ADDRESS_CONFIGURED, now);
-    }
-    if (vm.ip !== undefined) tables.bindIp(this.number, vm.ip | 0, ADDRESS_CONFIGURED, now);
+    const { mac, ip } = vm;
+    const macFree =
+      mac === undefined ||
+      (mac !== GATEWAY_MAC &&
+        tables.bindMac(this.number, macHigh(mac), macLow(mac), ADDRESS_CONFIGURED, now));
+    const ipFree = ip === undefined || tables.bindIp(this.number, ip | 0, ADDRESS_CONFIGURED, now);
+    if (macFree && ipFree) return;
+    tables.removePort(this.number);
+    engine.releasePort(this.number);
+    throw new TapswitchError(
+      macFree ? 'ADDRESS_IN_USE' : 'MAC_IN_USE',
+      `VM ${vm.id}: its ${macFree ? 'address' : 'MAC'} is another port's`,
+      'Give each VM addresses of its own; the gateway and the host port have theirs.',
+    );
   }
 
-  get carrier(): boolean {
-    return this.#options.engine.tables.carrier(this.number);
+  /** Index of the TAP while it is plugged in */
+  get index(): number | undefined {
+    return this.#tap?.index;
   }
 
   get plugged(): boolean {
@@ -89,24 +104,43 @@ export class VmPort {
 
   async #plug(): Promise<void> {
     if (this.#tap !== undefined) return;
-    const { engine, network, guard, faults, fastPath } = this.#options;
+    const { engine, network, guard, faults } = this.#options;
     const tap = openVmTap(this.vm, guard);
     this.#tap = tap;
-    fastPath?.attach(tap.index, tap.fd);
-    await engine.plug(this.number, { network, kind: 'packet', fd: tap.fd, faults });
+    try {
+      this.#joinFastPath(tap);
+      await engine.plug(this.number, { network, kind: 'packet', fd: tap.fd, faults });
+    } catch (error) {
+      await this.#unplug();
+      throw error;
+    }
     this.#log.info({ ifindex: tap.index, carrier: tap.carrier }, 'port plugged in');
     await this.#setCarrier(tap.carrier);
+  }
+
+  /** Without it nothing is lost but speed. */
+  #joinFastPath(tap: OpenTap): void {
+    try {
+      this.#options.fastPath?.attach(tap.index, tap.fd);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.#log.warn({ err: error.message }, 'no fast path for this port');
+    }
   }
 
   async #unplug(): Promise<void> {
     const tap = this.#tap;
     if (tap === undefined) return;
-    await this.#setCarrier(false);
-    this.collect();
-    this.#tap = undefined;
-    this.#options.fastPath?.detach(tap.index);
-    await this.#options.engine.unplug(this.number);
-    close(tap.fd);
+    try {
+      await this.#setCarrier(false);
+      this.collect();
+      this.#tap = undefined;
+      this.#options.fastPath?.detach(tap.index);
+    } finally {
+      this.#tap = undefined;
+      await this.#options.engine.unplug(this.number);
+      close(tap.fd);
+    }
   }
 
   async #setCarrier(carrier: boolean): Promise<void> {
@@ -128,6 +162,15 @@ export class VmPort {
     fastPath.update(this.#tap.index, port);
     // The datapath sees no frames that would keep a learned MAC from ageing.
     if (port !== undefined) engine.tables.refreshMac(this.number, nowSeconds());
+  }
+
+  /** {@link refreshFastPath} where nobody waits for the outcome. */
+  keepFastPath(): void {
+    try {
+      this.refreshFastPath();
+    } catch (error) {
+      this.#log.error({ err: error }, 'fast path could not be brought up to date');
+    }
   }
 
   #fastPort(): FastPort | undefined {

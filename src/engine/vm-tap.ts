@@ -39,6 +39,14 @@ function find(links: RouteSocket, vm: VmConfig): Link {
       `Create it first: ip tuntap add ${vm.tap} mode tap.`,
     );
   }
+  if (link.name !== vm.tap) {
+    // Found by another name of it: guard and news of it go by its name.
+    throw new TapswitchError(
+      'TAP_MISSING',
+      `VM ${vm.id}: ${vm.tap} is another name of ${link.name}`,
+      `Give the interface's own name, ${link.name}.`,
+    );
+  }
   if (link.arpHardwareType !== ARPHRD_ETHER || link.kind === 'bridge') {
     throw new TapswitchError(
       'TAP_NOT_ETHERNET',

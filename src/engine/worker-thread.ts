@@ -140,11 +140,13 @@ export class WorkerThread {
   }
 
   #send(command: Command): Promise<void> {
+    // A thread on its way out does nothing any more, and the eventfd's number may be somebody else's by now.
+    if (this.#stopping) return Promise.resolve();
     const sequence = this.#post(command);
     signalEventfd(this.#wakeFd);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(sequence);
+      const expire = () => {
+        if (!this.#pending.delete(sequence)) return;
         reject(
           new TapswitchError(
             'WORKER_STUCK',
@@ -152,7 +154,9 @@ export class WorkerThread {
             'Restart tapswitch; if it happens again, report it with the log.',
           ),
         );
-      }, ACK_TIMEOUT_MS);
+      };
+      // It may be this thread that was late: an answer that is there already shall be heard first.
+      const timer = setTimeout(() => setImmediate(expire), ACK_TIMEOUT_MS);
       this.#pending.set(sequence, { resolve, timer, orphaned: this.#worker === undefined });
     });
   }
@@ -184,6 +188,7 @@ export class WorkerThread {
 
   /** Makes the thread throw. For tests. */
   crash(): void {
+    if (this.#stopping) return;
     this.#post({ op: 'crash' });
     signalEventfd(this.#wakeFd);
   }

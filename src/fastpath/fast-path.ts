@@ -48,6 +48,9 @@ export interface FastCounts {
 
 const NO_COUNTS: FastCounts = { rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0 };
 
+// The first interface of every namespace is its loopback.
+const LOOPBACK_INDEX = 1;
+
 interface Attached {
   readonly link: number;
   port: FastPort | undefined;
@@ -106,11 +109,25 @@ export class FastPath {
    */
   constructor(namespace: string | undefined, capacity: number) {
     this.#namespace = namespace;
-    this.#ports = new BpfMap(4, PORT.bytes, capacity);
-    this.#destinations = new BpfMap(DESTINATION.bytes, 4, capacity);
-    const maps = [this.#ports.fd, this.#destinations.fd] as const;
-    this.#redirect = loadProgram(PROGRAM.interfaceIngress, redirectProgram(...maps));
-    this.#filter = loadProgram(PROGRAM.socketFilter, filterProgram(...maps));
+    const opened: number[] = [];
+    const owned = (fd: number): number => {
+      opened.push(fd);
+      return fd;
+    };
+    try {
+      this.#ports = new BpfMap(4, PORT.bytes, capacity);
+      owned(this.#ports.fd);
+      this.#destinations = new BpfMap(DESTINATION.bytes, 4, capacity);
+      owned(this.#destinations.fd);
+      const maps = [this.#ports.fd, this.#destinations.fd] as const;
+      this.#redirect = owned(loadProgram(PROGRAM.interfaceIngress, redirectProgram(...maps)));
+      this.#filter = owned(loadProgram(PROGRAM.socketFilter, filterProgram(...maps)));
+      // A kernel before 6.6 takes the program and refuses the link: better known now than at each port.
+      close(inNamespace(namespace, () => attachTcxIngress(this.#redirect, LOOPBACK_INDEX, true)));
+    } catch (error) {
+      for (const fd of opened) close(fd);
+      throw error;
+    }
   }
 
   /** Puts the programs in place at a port; no frame takes the fast path until {@link update}. Takes about 10 ms. */
@@ -127,7 +144,9 @@ export class FastPath {
     if (attached.port !== undefined) {
       attached.unreported = this.take(index);
       attached.reported = NO_COUNTS;
-      this.#destinations.delete(destinationKey(attached.port));
+      const key = destinationKey(attached.port);
+      // Another port may have been given the MAC meanwhile.
+      if (this.#destinations.get(key)?.join() === indexKey(index).join()) this.#destinations.delete(key);
       this.#ports.delete(indexKey(index));
     }
     attached.port = port;

@@ -2,7 +2,7 @@
  * The fast path's two programs. They make the same decision about a frame: may the kernel hand it to another VM's
  * interface by itself? The one on the interface then does so; the one on our packet socket keeps the frame from us.
  *
- * Yes only for an untagged IPv4 frame whose source MAC and address are exactly the port's own, to a MAC that a port
+ * Yes only for an untagged IPv4 frame with a sound header without options, whose source MAC and address are exactly the port's own, to a MAC that a port
  * of the same network has. Everything else takes the ordinary way through the switch.
  */
 
@@ -34,13 +34,18 @@ const MAP_LOOKUP = 1;
 const REDIRECT = 23;
 const SKB_LOAD_BYTES = 26;
 
-const HEADER_BYTES = 34; // Ethernet and IPv4
+const ETHERNET_HEADER_BYTES = 14;
+const IPV4_HEADER_BYTES = 20;
+const HEADER_BYTES = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES;
+const VERSION_4_WITHOUT_OPTIONS = 0x45;
 const ETHERTYPE_IPV4_BYTES = 0x0008; // as a little-endian load sees it
 // Where the headers lie on the stack, so that the addresses are aligned.
 const FRAME = -40;
 const DESTINATION_MAC = FRAME;
 const SOURCE_MAC = FRAME + 6;
 const ETHERTYPE = FRAME + 12;
+const VERSION_IHL = FRAME + 14;
+const TOTAL_LENGTH = FRAME + 16;
 const SOURCE_ADDRESS = FRAME + 26;
 const INDEX_KEY = -48;
 const DESTINATION_KEY = -64;
@@ -64,7 +69,16 @@ function decide(ports: number, destinations: number): BpfAssembler {
     .call(SKB_LOAD_BYTES)
     .ifNot(0, 0, 'slow')
     .load(2, 2, FP, ETHERTYPE)
-    .ifNot(2, ETHERTYPE_IPV4_BYTES, 'slow');
+    .ifNot(2, ETHERTYPE_IPV4_BYTES, 'slow')
+    // a sound header without options
+    .load(1, 2, FP, VERSION_IHL)
+    .ifNot(2, VERSION_4_WITHOUT_OPTIONS, 'slow')
+    .load(2, 2, FP, TOTAL_LENGTH)
+    .fromNetwork16(2)
+    .ifLess(2, IPV4_HEADER_BYTES, 'slow')
+    .load(4, 3, CONTEXT, SKB_LENGTH)
+    .add(3, -ETHERNET_HEADER_BYTES)
+    .ifGreater(2, 3, 'slow');
   // the port it came in by
   code.load(4, 2, CONTEXT, SKB_IFINDEX).store(4, FP, INDEX_KEY, 2);
   lookUp(code, ports, INDEX_KEY).ifEqual(0, 0, 'slow').move(PORT_ENTRY, 0);

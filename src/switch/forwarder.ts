@@ -20,6 +20,7 @@
 import { type FrameBatch, RECEIVED_CUT, RECEIVED_TAGGED } from '../port/batch.ts';
 import type { Clock } from '../sys/clock.ts';
 import { DROP } from '../telemetry/drops.ts';
+import * as arp from '../wire/arp.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as vnet from '../wire/vnet.ts';
@@ -47,11 +48,12 @@ export class Forwarder {
   readonly #host: HostPolicy;
   readonly #floods: RateLimit;
 
-  constructor(tables: Tables, clock: Clock) {
+  /** @param startedSeconds when the switch started, see HostPolicy */
+  constructor(tables: Tables, clock: Clock, startedSeconds: number) {
     this.#tables = tables;
     this.#clock = clock;
     this.#sources = new SourcePolicy(tables, clock);
-    this.#host = new HostPolicy(tables, clock);
+    this.#host = new HostPolicy(tables, clock, startedSeconds);
     this.#floods = new RateLimit(clock, FLOODS_PER_SECOND, FLOOD_BURST);
   }
 
@@ -98,6 +100,11 @@ export class Forwarder {
     }
     const host = tables.hostPort(network);
     if (host !== 0 && low === tables.macLow(host) && high === tables.macHigh(host)) {
+      // A guest makes sure of an ARP entry by asking its holder alone: the gateway answers for the host port.
+      const asks =
+        type === ethernet.ETHERTYPE_ARP &&
+        arp.operation(view, frame + ethernet.ETHERNET_HEADER_BYTES) === arp.ARP_REQUEST;
+      if (asks) return GATEWAY_PORT;
       const verdict = this.#host.checkGuestToHost(ingress, view, frame);
       return verdict === HOST_OK ? host : drop(verdict);
     }

@@ -21,7 +21,7 @@ import * as ipv4 from '../wire/ipv4.ts';
 import * as tcp from '../wire/tcp.ts';
 import * as udp from '../wire/udp.ts';
 import { NONE } from './shared-map.ts';
-import type { Tables } from './tables.ts';
+import { ADDRESS_UNKNOWN, type Tables } from './tables.ts';
 
 /** The frame may pass. */
 export const HOST_OK = -1;
@@ -52,10 +52,11 @@ export class HostPolicy {
   readonly #clock: Clock;
   readonly #pickupUntil: number;
 
-  constructor(tables: Tables, clock: Clock) {
+  /** @param startedSeconds when the switch started, on the clock's scale: a worker replaced later is no new start */
+  constructor(tables: Tables, clock: Clock, startedSeconds: number) {
     this.#tables = tables;
     this.#clock = clock;
-    this.#pickupUntil = clock.seconds + PICKUP_SECONDS;
+    this.#pickupUntil = startedSeconds + PICKUP_SECONDS;
   }
 
   /** Notes the flow of an IPv4 packet that the host sends to the guest on `port`. The packet passed `ipv4.check`. */
@@ -68,6 +69,11 @@ export class HostPolicy {
     if (protocol === ipv4.PROTOCOL_TCP || protocol === ipv4.PROTOCOL_UDP) {
       // Both protocols begin with the two ports.
       if (bytes < udp.UDP_HEADER_BYTES) return;
+      // What the host sends from an allowed port answers a guest, whose frames pass anyway: a guest shall not be able
+      // to fill the table with flows of its own making.
+      const udpPort = protocol === ipv4.PROTOCOL_UDP;
+      if (this.#tables.allowedFromGuests(this.#tables.network(port), udpPort, udp.sourcePort(view, segment)))
+        return;
       this.#note(
         guest,
         pair(udp.destinationPort(view, segment), udp.sourcePort(view, segment)),
@@ -93,11 +99,18 @@ export class HostPolicy {
       // Requests are the gateway's to answer; a reply is one to a request that was passed on for want of a MAC.
       const answer = arp.operation(view, packet) === arp.ARP_REPLY;
       const forHost = arp.targetAddress(view, packet) === tables.hostAddress(network);
-      return answer && forHost ? HOST_OK : DROP['host-address-denied'];
+      if (!answer || !forHost) return DROP['host-address-denied'];
+      return this.#isOwn(port, arp.senderAddress(view, packet)) ? HOST_OK : DROP['spoofed-ip'];
     }
     if (type !== ethernet.ETHERTYPE_IPV4) return DROP['host-address-denied'];
+    if (!this.#isOwn(port, ipv4.source(view, packet))) return DROP['spoofed-ip'];
     if (ipv4.destination(view, packet) !== tables.hostAddress(network)) return DROP['host-address-denied'];
     return this.#checkPacket(network, port, view, packet);
+  }
+
+  /** The host tells guests apart by address: those everybody may use for setting up are no answer to it. */
+  #isOwn(port: number, address: number): boolean {
+    return this.#tables.ipState(port) !== ADDRESS_UNKNOWN && this.#tables.ip(port) === address;
   }
 
   #checkPacket(network: number, port: number, view: DataView, packet: number): number {

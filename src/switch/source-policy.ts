@@ -80,7 +80,10 @@ export class SourcePolicy {
     const tables = this.#tables;
     const known = tables.ipState(port) !== ADDRESS_UNKNOWN;
     if (known && address === tables.ip(port)) return SOURCE_OK;
-    if (address === 0 || (address & LINK_LOCAL4_MASK) === LINK_LOCAL4) return SOURCE_OK;
+    if (address === 0) return SOURCE_OK;
+    // Link-local addresses are for setting up, unless the network is made of them.
+    const linkLocal = (address & LINK_LOCAL4_MASK) === LINK_LOCAL4;
+    if (linkLocal && !tables.inSubnet(tables.network(port), address)) return SOURCE_OK;
     if (known || !this.#mayLearn(tables.network(port), address)) return DROP['spoofed-ip'];
     return tables.bindIp(port, address, ADDRESS_LEARNED, this.#clock.seconds)
       ? SOURCE_OK

@@ -13,10 +13,6 @@ export function drop(reason: number): number {
   return FIRST_DROP - reason;
 }
 
-export function isDrop(verdict: number): boolean {
-  return verdict <= FIRST_DROP;
-}
-
 /** Reason of a drop verdict, a number of `DROP`. */
 export function dropReason(verdict: number): number {
   return FIRST_DROP - verdict;

@@ -6,9 +6,9 @@ const INSTRUCTION_BYTES = 8;
 const MAX_INSTRUCTIONS = 256;
 
 /** Sizes of a load or store, `bytes`. */
-export type Width = 2 | 4 | 8;
+export type Width = 1 | 2 | 4 | 8;
 
-const WIDTH_CODE: Readonly<Record<Width, number>> = { 2: 0x08, 4: 0x00, 8: 0x18 };
+const WIDTH_CODE: Readonly<Record<Width, number>> = { 1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18 };
 const LDX_MEM = 0x61;
 const STX_MEM = 0x63;
 const STX_ATOMIC = 0xc3;
@@ -20,6 +20,9 @@ const JEQ_IMM = 0x15;
 const JEQ_REG = 0x1d;
 const JNE_IMM = 0x55;
 const JNE_REG = 0x5d;
+const JLT_IMM = 0xa5;
+const JGT_REG = 0x2d;
+const TO_BIG_ENDIAN = 0xdc;
 const CALL = 0x85;
 const EXIT = 0x95;
 const PSEUDO_MAP_FD = 1;
@@ -96,6 +99,21 @@ export class BpfAssembler {
 
   ifDifferent(register: number, other: number, label: string): this {
     return this.#jump(JNE_REG, register, other, 0, label);
+  }
+
+  /** Jumps when `register < value`, unsigned */
+  ifLess(register: number, value: number, label: string): this {
+    return this.#jump(JLT_IMM, register, 0, value, label);
+  }
+
+  /** Jumps when `register > other`, unsigned */
+  ifGreater(register: number, other: number, label: string): this {
+    return this.#jump(JGT_REG, register, other, 0, label);
+  }
+
+  /** Turns the lower 16 bits of a register from network order into a number */
+  fromNetwork16(register: number): this {
+    return this.#emit(TO_BIG_ENDIAN, register, 0, 0, 16);
   }
 
   /** Calls a helper (`enum bpf_func_id`); arguments in registers 1 to 5, result in 0 */

@@ -7,11 +7,6 @@ const CLOCK_MONOTONIC_COARSE = 6;
 const NANOSECONDS_OFFSET = 8;
 const NANOSECONDS_PER_MS = 1e6;
 
-/** The machine's monotonic clock in whole seconds, as {@link Clock} has it. */
-export function nowSeconds(): number {
-  return new Clock().seconds;
-}
-
 export class Clock {
   /** Seconds since the machine booted, the same on every thread (int32) */
   seconds = 0;
@@ -31,4 +26,12 @@ export class Clock {
     const ms = (view.getInt32(NANOSECONDS_OFFSET, true) / NANOSECONDS_PER_MS) | 0;
     this.ms = (Math.imul(this.seconds, 1000) + ms) | 0;
   }
+}
+
+const shared = new Clock();
+
+/** The machine's monotonic clock in whole seconds, as {@link Clock} has it. */
+export function nowSeconds(): number {
+  shared.tick();
+  return shared.seconds;
 }

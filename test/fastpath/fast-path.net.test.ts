@@ -142,6 +142,30 @@ test('VLAN-tagged frame between known VMs: not on the fast path, dropped as vlan
   await expect.poll(() => sw.stats().vms.a?.drops.vlan).toBe(1);
 });
 
+test('malformed IPv4 between known VMs: not on the fast path, dropped and counted', async () => {
+  const sw = await start();
+  await warmUp();
+  const before = sw.stats().vms.b?.txFrames ?? 0;
+  const [to, from] = [macOfGuest(two.namespace), macOfGuest(one.namespace)];
+  const packet = (versionAndLength: number, totalLength: number): Buffer => {
+    const frame = ethernetFrame(to, from, 60);
+    frame.writeUInt16BE(0x0800, 12);
+    frame.writeUInt8(versionAndLength, 14);
+    frame.writeUInt16BE(totalLength, 16);
+    frame.set([10, 1, 0, 11], 26);
+    frame.set([10, 1, 0, 12], 30);
+    return Buffer.concat([Buffer.alloc(VNET_HEADER_BYTES), frame]);
+  };
+  sendFrames(one.namespace, 'eth0', [
+    packet(0x44, 46),
+    packet(0x4f, 46),
+    packet(0x45, 2000),
+    packet(0x45, 10),
+  ]);
+  await expect.poll(() => sw.stats().vms.a?.drops.malformed).toBe(4);
+  expect(sw.stats().vms.b?.txFrames).toBe(before);
+});
+
 test('bulk TCP: a transfer over the fast path arrives whole', async () => {
   await start();
   await warmUp();

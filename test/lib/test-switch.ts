@@ -100,7 +100,7 @@ export class TestSwitch {
     const counters = allocateCounters(1, PORTS);
     this.block = new CounterBlock(counters, 0, PORTS);
     this.#reader = new CounterReader(counters, PORTS);
-    this.forwarder = new Forwarder(this.tables, this.clock);
+    this.forwarder = new Forwarder(this.tables, this.clock, this.clock.seconds);
     if (!pickup) this.clock.pass(PICKUP_SECONDS);
     this.gateway = new Gateway(this.tables, this.clock, this.forwarder, this.block);
     this.addNetwork(NETWORK, mode);

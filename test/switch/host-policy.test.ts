@@ -80,16 +80,34 @@ describe('address', () => {
     );
   });
 
-  test('ARP reply to the host -> passes; about another address, or a request -> host-address-denied', () => {
+  test('ARP reply to the host -> passes; about another address -> host-address-denied; a request -> the gateway answers it', () => {
     const { guestSends, a, host } = guestAndHost();
     const reply = arpReply({ from: A, to: HOST });
     expect(guestSends(reply)).toEqual(passed(reply, host));
     const others = [
       arp({ from: A, about: NOBODY, to: HOST, operation: 2, targetMac: HOST.mac }),
-      arp({ from: A, about: HOST, to: HOST }),
       arp({ from: A, about: HOST, to: HOST, operation: 3 }),
     ];
     for (const frame of others) expect(guestSends(frame)).toEqual(dropped(a, 'host-address-denied'));
+    const { left } = guestSends(arp({ from: A, about: HOST, to: HOST }));
+    expect(left.map(({ port }) => port)).toEqual([a]);
+  });
+
+  test.each([
+    ['0.0.0.0', '0.0.0.0'],
+    ['link-local', '169.254.169.254'],
+  ])('%s as source, to an allowed port of the host -> spoofed-ip', (_name, ip) => {
+    const { net, guestSends, a } = guestAndHost();
+    net.tables.allowFromGuests(net.tables.network(a), 'udp', 53);
+    const frame = ipv4Udp({ from: { ...A, ip }, to: HOST, toPort: 53 });
+    expect(guestSends(frame)).toEqual(dropped(a, 'spoofed-ip'));
+  });
+
+  test('answers of the host from an allowed port: note no flow a guest could fill the table with', () => {
+    const { net, hostSends, a } = guestAndHost();
+    net.tables.allowFromGuests(net.tables.network(a), 'tcp', 7000);
+    hostSends(ipv4Tcp({ from: HOST, to: A, fromPort: 7000, toPort: 4000, flags: SYN | ACK }));
+    expect([...net.tables.hostFlows.entries(0)]).toEqual([]);
   });
 });
 

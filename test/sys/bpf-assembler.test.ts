@@ -22,6 +22,13 @@ describe('BpfAssembler', () => {
     expect(hex(code)).toBe('5502010008000000' + 'b700000001000000' + '9500000000000000');
   });
 
+  test('byte load, byte order and unsigned comparisons: as the kernel headers write them', () => {
+    const code = new BpfAssembler().load(1, 2, FP, -26).fromNetwork16(2).ifLess(2, 20, 'out');
+    expect(hex(code.ifGreater(2, 3, 'out').label('out'))).toBe(
+      '71a2e6ff00000000' + 'dc02000010000000' + 'a502010014000000' + '2d32000000000000',
+    );
+  });
+
   test('atomic addition: 64 bits', () => {
     expect(hex(new BpfAssembler().atomicAdd(7, 16, 1))).toBe('db17100000000000');
   });
