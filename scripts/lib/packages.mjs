@@ -7,13 +7,13 @@ export const DEMO_PACKAGES = [
   ...(QEMU === undefined ? [] : [{ name: QEMU, why: 'boots the guests (software emulation)' }]),
   { name: 'busybox-static', why: 'is what runs inside the guests' },
   { name: 'iputils-ping', why: 'pings the guests from the host' },
-  { name: 'curl', why: 'fetches pages from the guests' },
-  { name: 'iperf3', why: 'measures throughput' },
 ];
 
 /** What `npm test` uses beyond that: other programs as oracles, and the hostile host. */
 export const TEST_PACKAGES = [
   ...DEMO_PACKAGES,
+  { name: 'curl', why: 'says "No route to host" where a bridge fails' },
+  { name: 'iperf3', why: 'measures throughput' },
   { name: 'iproute2', why: 'sets up and inspects what the switch is tested on' },
   { name: 'ebtables', why: 'makes the ARP drop that breaks a Linux bridge' },
   { name: 'iptables', why: 'makes the FORWARD drop that breaks a Linux bridge' },
