@@ -63,7 +63,10 @@ export class Guards {
       const there = vms.filter((vm) => vm.netns === namespace);
       if (there.length === 0) continue;
       const present = new Set(guarded(kind, namespace));
-      for (const vm of there) if (present.has(vm.tap)) this.#inherited.add(vm.id);
+      for (const vm of there) {
+        if (present.has(vm.tap)) this.#inherited.add(vm.id);
+        else this.#inherited.delete(vm.id);
+      }
     }
   }
 
@@ -82,9 +85,10 @@ export class Guards {
 
   /** Lifts a VM's guard; unless it is detached for good, an inherited one stays. */
   lift(vm: VmConfig, detached: boolean): void {
-    const inherited = this.#inherited.delete(vm.id);
-    const kind = this.#kinds.get(vm.netns);
-    if (kind !== undefined && (detached || !inherited)) releaseGuard(kind, [targetOf(vm)]);
+    if (!detached && this.#inherited.has(vm.id)) return;
+    this.#inherited.delete(vm.id);
+    const kind = this.kindFor(vm);
+    if (kind !== undefined) releaseGuard(kind, [targetOf(vm)]);
   }
 
   /** Forgets a namespace that has no VM any more. */

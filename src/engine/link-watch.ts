@@ -8,18 +8,17 @@ import type { Engine } from './engine.ts';
 import { within, withLinks } from './namespace.ts';
 import { explaining } from './system-errors.ts';
 
-/** Called with an interface that appeared or changed, or with `undefined` when the one of that name went. */
-export type LinkListener = (link: Link | undefined) => void;
-
-interface Subscription {
-  readonly listener: LinkListener;
+/** Who wants to know of an interface: a port. */
+export interface LinkListener {
   /** Index of the interface in use, undefined while there is none: it may be renamed, and is then as good as gone */
-  readonly index: () => number | undefined;
+  readonly index: number | undefined;
+  /** Told of the interface that appeared or changed, or `undefined` when the one of that name went */
+  hear(link: Link | undefined): void;
 }
 
 interface NamespaceWatch {
   readonly monitor: LinkMonitor;
-  readonly listeners: Map<string, Subscription>;
+  readonly listeners: Map<string, LinkListener>;
   /** Ends the watching; resolves once it has begun */
   readonly stop: Promise<() => Promise<void>>;
 }
@@ -35,7 +34,7 @@ export class LinkWatch {
   }
 
   /** Begins to tell a listener of the interface called `name` in a namespace. */
-  async add(namespace: string | undefined, name: string, subscription: Subscription): Promise<void> {
+  async add(namespace: string | undefined, name: string, listener: LinkListener): Promise<void> {
     let watch = this.#watches.get(namespace);
     if (watch === undefined) {
       const monitor = within(namespace, () => explaining('CAP_NET_ADMIN', () => new LinkMonitor()));
@@ -44,7 +43,7 @@ export class LinkWatch {
       this.#watches.set(namespace, started);
       watch = started;
     }
-    watch.listeners.set(name, subscription);
+    watch.listeners.set(name, listener);
     await watch.stop;
   }
 
@@ -73,16 +72,16 @@ export class LinkWatch {
         return;
       }
       const { link, type } = event;
-      for (const [name, { listener, index }] of listeners) {
-        if (link.name === name) listener(type === 'removed' ? undefined : link);
-        else if (link.index === index()) listener(undefined);
+      for (const [name, listener] of listeners) {
+        if (link.name === name) listener.hear(type === 'removed' ? undefined : link);
+        else if (link.index === listener.index) listener.hear(undefined);
       }
     }
   }
 
   /** News were lost: what is there now says all that matters. */
-  #listAgain(namespace: string | undefined, listeners: Map<string, Subscription>): void {
+  #listAgain(namespace: string | undefined, listeners: Map<string, LinkListener>): void {
     const links = withLinks(namespace, (socket) => socket.links());
-    for (const [name, { listener }] of listeners) listener(links.find((link) => link.name === name));
+    for (const [name, listener] of listeners) listener.hear(links.find((link) => link.name === name));
   }
 }

@@ -128,10 +128,7 @@ export class Switch {
     const id = this.#networks.get(network.name) as number;
     const port = new HostPort({ engine: this.#engine, network, config: hostPort, id, log: this.#log });
     this.#hostPorts.push(port);
-    await this.#links.add(hostPort.netns, hostPort.name, {
-      listener: (link) => port.hear(link),
-      index: () => port.index,
-    });
+    await this.#links.add(hostPort.netns, hostPort.name, port);
     await port.open();
   }
 
@@ -193,10 +190,7 @@ export class Switch {
     this.#vms.set(vm.id, port);
     try {
       // Watched before it is opened: no news of it can fall in between.
-      await this.#links.add(vm.netns, vm.tap, {
-        listener: (link) => port.hear(link),
-        index: () => port.index,
-      });
+      await this.#links.add(vm.netns, vm.tap, port);
       await port.open();
     } catch (error) {
       await this.#remove(port, false);
@@ -303,6 +297,8 @@ export class Switch {
   async abandon(): Promise<void> {
     try {
       for (const port of [...this.#vms.values()]) await this.#remove(port, false);
+      // Those whose turn never came were guarded with the others.
+      for (const vm of this.#config.vms.values()) this.#guards.lift(vm, false);
     } finally {
       await this.close();
       for (const hostPort of this.#hostPorts) hostPort.undo();

@@ -134,7 +134,6 @@ export class VmPort {
     try {
       await this.#setCarrier(false);
       this.collect();
-      this.#tap = undefined;
       this.#options.fastPath?.detach(tap.index);
     } finally {
       this.#tap = undefined;

@@ -29,6 +29,16 @@ test('start that fails where a killed switch left its guard and host port: both 
   expect(withRoutes(stage.host.path, (routes) => routes.linkByName(stage.hostPort))).toBeDefined();
 });
 
+test('start that fails at its first VM: no guard stays on those whose turn never came, but an inherited one', async () => {
+  await stage.guest(13);
+  await stage.guest(14);
+  createLabBridge(stage.host.path, 'br0', ['vm11']);
+  applyGuard('nftables', [{ namespace: stage.host.path, interfaceName: 'vm14' }]);
+  const all = { a: stage.vm(11), c: stage.vm(13), d: stage.vm(14) };
+  await expect(stage.start({ vms: all })).rejects.toMatchObject({ code: 'TAP_ENSLAVED' });
+  expect(guarded('nftables', stage.host.path)).toEqual(['vm14']);
+});
+
 test('attach that fails where a killed switch left its guard: the guard stays', async () => {
   const sw = await stage.start();
   applyGuard('nftables', [{ namespace: stage.host.path, interfaceName: 'vm11' }]);
