@@ -21,6 +21,8 @@ export class Guards {
   readonly #log: Logger;
   readonly #kinds = new Map<string | undefined, GuardKind>();
   readonly #inherited = new Set<string>();
+  /** VMs that {@link prepare} has guarded */
+  readonly #prepared = new Map<string, GuardKind>();
 
   /** @param required false: no VM is guarded */
   constructor(required: boolean, log: Logger) {
@@ -76,7 +78,9 @@ export class Guards {
     this.inherit(vms);
     for (const [namespace, kind] of this.#kinds) {
       try {
-        applyGuard(kind, vms.filter((vm) => vm.netns === namespace).map(targetOf));
+        const there = vms.filter((vm) => vm.netns === namespace);
+        applyGuard(kind, there.map(targetOf));
+        for (const vm of there) this.#prepared.set(vm.id, kind);
       } catch (error) {
         this.#log.debug({ err: error, namespace }, 'not all TAPs could be guarded at once');
       }
@@ -87,7 +91,9 @@ export class Guards {
   lift(vm: VmConfig, detached: boolean): void {
     if (!detached && this.#inherited.has(vm.id)) return;
     this.#inherited.delete(vm.id);
-    const kind = this.kindFor(vm);
+    // Its namespace may be forgotten already when it was prepared and its turn never came.
+    const kind = this.#kinds.get(vm.netns) ?? this.#prepared.get(vm.id);
+    this.#prepared.delete(vm.id);
     if (kind !== undefined) releaseGuard(kind, [targetOf(vm)]);
   }
 

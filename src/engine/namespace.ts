@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { TapswitchError } from '../errors.ts';
 import { enterNamespace } from '../sys/netns.ts';
-import { RouteSocket } from '../sys/rtnetlink.ts';
+import { type RouteSocket, withRouteSocket } from '../sys/rtnetlink.ts';
 import { explaining } from './system-errors.ts';
 
 function enter(path: string): () => void {
@@ -41,12 +41,5 @@ export function isSameNamespace(one: string | undefined, other: string | undefin
 
 /** Runs `work` with a link socket of the namespace at `path`. */
 export function withLinks<T>(path: string | undefined, work: (links: RouteSocket) => T): T {
-  return within(path, () => {
-    const links = explaining('CAP_NET_ADMIN', () => new RouteSocket());
-    try {
-      return explaining('CAP_NET_ADMIN', () => work(links));
-    } finally {
-      links.close();
-    }
-  });
+  return within(path, () => explaining('CAP_NET_ADMIN', () => withRouteSocket(work)));
 }

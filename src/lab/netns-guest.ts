@@ -5,7 +5,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createNamespace, inNamespace } from '../sys/netns.ts';
-import { RouteSocket } from '../sys/rtnetlink.ts';
+import { type RouteSocket, withRouteSocket } from '../sys/rtnetlink.ts';
 import type { Guest } from './guest.ts';
 import { type Outcome, runIn, spawnIn } from './process.ts';
 
@@ -59,12 +59,7 @@ const SERVICES = `
 
 /** Runs `work` with a route socket of the namespace at `namespace`, ours when undefined. */
 export function withRoutes<T>(namespace: string | undefined, work: (routes: RouteSocket) => T): T {
-  const routes = inNamespace(namespace, () => new RouteSocket());
-  try {
-    return work(routes);
-  } finally {
-    routes.close();
-  }
+  return inNamespace(namespace, () => withRouteSocket(work));
 }
 
 /** Index of an interface that must be there. */

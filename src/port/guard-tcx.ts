@@ -16,7 +16,7 @@ import {
 } from '../sys/bpf.ts';
 import { SysError } from '../sys/errno.ts';
 import { close } from '../sys/libc.ts';
-import { RouteSocket } from '../sys/rtnetlink.ts';
+import { withRouteSocket } from '../sys/rtnetlink.ts';
 
 const BPFFS = '/sys/fs/bpf';
 const ROOT = `${BPFFS}/tapswitch`;
@@ -87,13 +87,8 @@ function unpin(path: string): void {
 export function probeTcx(): void {
   if (!isBpffs(BPFFS)) throw new Error(`no BPF file system is mounted at ${BPFFS}`);
   accessSync(BPFFS, constants.W_OK);
-  const socket = new RouteSocket();
-  try {
-    const loopback = socket.linkByName('lo')?.index ?? 0;
-    withDescriptor(loadVerdictProgram(TCX.next), (program) => close(attachTcxIngress(program, loopback)));
-  } finally {
-    socket.close();
-  }
+  const loopback = withRouteSocket((routes) => routes.linkByName('lo')?.index ?? 0);
+  withDescriptor(loadVerdictProgram(TCX.next), (program) => close(attachTcxIngress(program, loopback)));
 }
 
 /** Guards interfaces of the thread's namespace one after the other; about 10 ms each that was not guarded yet. */

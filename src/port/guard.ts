@@ -11,7 +11,7 @@ import { existsSync } from 'node:fs';
 import { TapswitchError } from '../errors.ts';
 import { SysError } from '../sys/errno.ts';
 import { inNamespace } from '../sys/netns.ts';
-import { RouteSocket } from '../sys/rtnetlink.ts';
+import { withRouteSocket } from '../sys/rtnetlink.ts';
 import { applyNftables, guardedByNftables, probeNftables, releaseNftables } from './guard-nftables.ts';
 import { applyTcx, guardedByTcx, probeTcx, releaseTcx } from './guard-tcx.ts';
 
@@ -53,22 +53,20 @@ function byNamespace(targets: readonly GuardTarget[]): Map<string | undefined, s
 
 /** Indexes of interfaces of the thread's namespace. */
 function existing(names: readonly string[]): Map<string, number> {
-  const socket = new RouteSocket();
-  try {
-    return new Map(
-      names.map((name) => {
-        const link = socket.linkByName(name);
-        if (link !== undefined) return [name, link.index];
-        throw new TapswitchError(
-          'TAP_MISSING',
-          `there is no interface ${name} to guard`,
-          'Make the interface first, or take the VM out of the configuration.',
-        );
-      }),
-    );
-  } finally {
-    socket.close();
-  }
+  return withRouteSocket(
+    (routes) =>
+      new Map(
+        names.map((name) => {
+          const link = routes.linkByName(name);
+          if (link !== undefined) return [name, link.index];
+          throw new TapswitchError(
+            'TAP_MISSING',
+            `there is no interface ${name} to guard`,
+            'Make the interface first, or take the VM out of the configuration.',
+          );
+        }),
+      ),
+  );
 }
 
 /**

@@ -286,3 +286,13 @@ export class RouteSocket {
     this.#socket.request(`add route to ${destination}`, request);
   }
 }
+
+/** Runs `work`, which must be synchronous, with a socket of the thread's namespace. */
+export function withRouteSocket<T>(work: (routes: RouteSocket) => T): T {
+  const routes = new RouteSocket();
+  try {
+    return work(routes);
+  } finally {
+    routes.close();
+  }
+}
