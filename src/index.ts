@@ -1,14 +1,9 @@
 /** tapswitch as a library: a userspace Ethernet switch for microVM TAP devices. */
-export type { ConfigInput, NetworkInput, VmInput } from './config/schema.ts';
-export {
-  type AttachOptions,
-  createSwitch,
-  type PortState,
-  type Switch,
-  type SwitchOptions,
-  type SwitchStats,
-} from './engine/switch.ts';
+export type { ConfigInput, ForwardInput, NetworkInput, VmInput } from './config/schema.ts';
+export { createSwitch, type Switch } from './engine/switch.ts';
+export type { AttachOptions, PortState, SwitchOptions, SwitchStats } from './engine/switch-types.ts';
 export { ERROR_CODES, type ErrorCode, TapswitchError } from './errors.ts';
+export type { ForwardState } from './forward/vm-forwards.ts';
 export type { FaultPlan } from './port/faulty-port.ts';
 export type { PortStats } from './telemetry/counters.ts';
 export { DROP_REASONS, type DropReason } from './telemetry/drops.ts';

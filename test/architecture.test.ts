@@ -15,6 +15,7 @@ const ORDER = [
   ['port'],
   ['switch'],
   ['gateway'],
+  ['forward'],
   ['fastpath'],
   ['engine'],
   ['index.ts'],

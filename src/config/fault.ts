@@ -37,3 +37,10 @@ export function configError(
   const subject = path.length === 0 ? '' : `${formatPath(path)}: `;
   return new TapswitchError(code, `${locate(path)}${subject}${message}`, nextStep);
 }
+
+/** Makes a CONFIG_INVALID about one value: what is wrong with it, and what would be right. */
+export type Fail = (message: string, nextStep: string) => TapswitchError;
+
+export function failAt(locate: Locate, path: Path): Fail {
+  return (message, nextStep) => configError('CONFIG_INVALID', locate, path, message, nextStep);
+}

@@ -1,7 +1,9 @@
 /** One network of the configuration: text in, numbers out, everything checked that needs no other network. */
 import { formatIpv4, parseCidr4 } from '../wire/ipv4.ts';
 import { hostAddress } from './address.ts';
-import { configError, type Locate, nowhere, type Path, quote } from './fault.ts';
+import { type DnsConfig, resolveDns } from './dns.ts';
+import { type EgressRule, resolveEgress } from './egress.ts';
+import { configError, failAt, type Locate, nowhere, type Path, quote } from './fault.ts';
 import {
   ID_RULE,
   INTERFACE_NAME_RULE,
@@ -10,7 +12,14 @@ import {
   isNamespacePath,
   NAMESPACE_PATH_RULE,
 } from './names.ts';
-import { ALLOWED_PORT_RULE, type AllowedPort, parseAllowedPort } from './ports.ts';
+import { type Ipv6Config, resolveIpv6 } from './network6.ts';
+import {
+  ALLOWED_PORT_RULE,
+  type AllowedPort,
+  type HostService,
+  parseAllowedPort,
+  resolveHostService,
+} from './ports.ts';
 import { type HostPortInput, type NetworkInput, NetworkSchema } from './schema.ts';
 import { checkShape } from './shape.ts';
 import { formatSubnet, networkAddress, type Subnet } from './subnet.ts';
@@ -33,12 +42,23 @@ export interface NetworkConfig {
   subnet: Subnet;
   /** IPv4 as uint32, inside `subnet` */
   gateway: number;
+  /** No IPv6 where absent */
+  ipv6?: Ipv6Config;
+  /** MTU the guests are told, bytes */
+  mtu: number;
   mode: 'isolated' | 'shared';
+  /** Whether its VMs may have the same addresses; then it is isolated and has no host port */
+  clones: boolean;
   hostPort?: HostPortConfig;
+  hostServices: HostService[];
+  dns: DnsConfig;
+  /** Outbound rules of all its VMs, after each VM's own */
+  egress: EgressRule[];
 }
 
 const SHORTEST_PREFIX = 8;
 const LONGEST_PREFIX = 30; // leaves the gateway and one VM
+const DEFAULT_MTU = 1500;
 
 function resolveSubnet(text: string, locate: Locate, path: Path): Subnet {
   const fail = (message: string, nextStep: string) =>
@@ -69,12 +89,13 @@ function resolveHostPort(
   input: HostPortInput,
   subnet: Subnet,
   gateway: number,
+  networkMtu: number,
   locate: Locate,
   base: Path,
 ): HostPortConfig {
   const fail = (key: string | number, message: string, nextStep: string, path = base) =>
     configError('CONFIG_INVALID', locate, [...path, key], message, nextStep);
-  const { name = 'tapsw0', mtu = 1500, netns, allowFromGuests = [] } = input;
+  const { name = 'tapsw0', mtu = networkMtu, netns, allowFromGuests = [] } = input;
   if (!isInterfaceName(name)) {
     throw fail('name', `${quote(name)} is not a valid interface name`, INTERFACE_NAME_RULE);
   }
@@ -95,6 +116,38 @@ function resolveHostPort(
   return { name, address, mtu, ...(netns !== undefined && { netns }), allowFromGuests: allowed };
 }
 
+function resolveHostServices(texts: readonly string[], locate: Locate, base: Path): HostService[] {
+  const services: HostService[] = [];
+  for (const [index, text] of texts.entries()) {
+    const fail = failAt(locate, [...base, index]);
+    const service = resolveHostService(text, fail);
+    const { protocol, gatewayPort } = service;
+    if (services.some((other) => other.protocol === protocol && other.gatewayPort === gatewayPort)) {
+      const message = `port ${gatewayPort}/${protocol} of the gateway is given twice`;
+      throw fail(message, 'Give each service a port of its own.');
+    }
+    services.push(service);
+  }
+  return services;
+}
+
+/** Throws where a network of clones has what tells VMs apart by their addresses. */
+function checkClones(input: NetworkInput, locate: Locate, base: Path): void {
+  const { clones = false, mode = 'isolated', hostPort } = input;
+  if (!clones) return;
+  const fail = failAt(locate, [...base, 'clones']);
+  if (mode !== 'isolated') {
+    throw fail(
+      'VMs with the same addresses cannot share a network',
+      'Use mode: isolated, or leave clones out.',
+    );
+  }
+  if (hostPort !== undefined) {
+    const message = 'a host port cannot tell VMs with the same address apart';
+    throw fail(message, 'Leave out hostPort and reach the VMs by forwards, or leave out clones.');
+  }
+}
+
 /** The same as `resolveNetwork` for input whose shape is already checked. */
 export function networkFrom(name: string, input: NetworkInput, locate: Locate): NetworkConfig {
   const base = ['networks', name];
@@ -103,11 +156,24 @@ export function networkFrom(name: string, input: NetworkInput, locate: Locate): 
   }
   const subnet = resolveSubnet(input.subnet, locate, [...base, 'subnet']);
   const gateway = hostAddress(input.gateway, subnet, locate, [...base, 'gateway']);
-  const network: NetworkConfig = { name, subnet, gateway, mode: input.mode ?? 'isolated' };
-  if (input.hostPort !== undefined) {
-    network.hostPort = resolveHostPort(input.hostPort, subnet, gateway, locate, [...base, 'hostPort']);
-  }
-  return network;
+  const ipv6 = resolveIpv6(name, input, locate, base);
+  checkClones(input, locate, base);
+  const { mtu = DEFAULT_MTU, mode = 'isolated', clones = false, hostPort } = input;
+  return {
+    name,
+    subnet,
+    gateway,
+    ...(ipv6 !== undefined && { ipv6 }),
+    mtu,
+    mode,
+    clones,
+    ...(hostPort !== undefined && {
+      hostPort: resolveHostPort(hostPort, subnet, gateway, mtu, locate, [...base, 'hostPort']),
+    }),
+    hostServices: resolveHostServices(input.hostServices ?? [], locate, [...base, 'hostServices']),
+    dns: resolveDns(input.dns ?? {}, locate, [...base, 'dns']),
+    egress: resolveEgress(input.egress ?? [], locate, [...base, 'egress']),
+  };
 }
 
 /**

@@ -1,5 +1,6 @@
 /** A whole configuration: shape, then networks, then VMs, then what networks must not share. */
 import { configError, type Locate, nowhere } from './fault.ts';
+import { Listeners } from './forwards.ts';
 import { MAX_NETWORKS } from './limits.ts';
 import { type NetworkConfig, networkFrom } from './network.ts';
 import { type ConfigInput, ConfigSchema } from './schema.ts';
@@ -64,8 +65,9 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
   }
   checkHostPorts(networks, locate);
   const vms = new Map<string, VmConfig>();
+  const listeners = new Listeners();
   for (const [id, vm] of Object.entries(vmInputs)) {
-    vms.set(id, vmFrom(id, vm, networks, vms.values(), locate));
+    vms.set(id, vmFrom(id, vm, networks, vms.values(), listeners, locate));
   }
   return { networks, vms, guard, fastPath, workers };
 }
@@ -73,8 +75,8 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
 /**
  * Checks a whole configuration (the value a configuration file holds, see `ConfigInput`) and turns its text into
  * numbers.
- * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, TAP_IN_USE, ADDRESS_IN_USE or
- * MAC_IN_USE
+ * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, TAP_IN_USE, FORWARD_IN_USE,
+ * ADDRESS_IN_USE or MAC_IN_USE
  */
 export function resolveConfig(input: unknown): SwitchConfig {
   return resolveLocated(input, nowhere);

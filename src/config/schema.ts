@@ -3,8 +3,15 @@
  * address inside a subnet, a TAP used twice) is checked in network.ts, vm.ts and resolve.ts.
  */
 import { type Static, Type } from 'typebox';
+import { MAX_EGRESS_RULES, MAX_RECORD_ADDRESSES, MAX_UPSTREAMS } from './limits.ts';
 
 const closed = { additionalProperties: false } as const;
+
+const EgressSchema = Type.Array(Type.String(), {
+  maxItems: MAX_EGRESS_RULES,
+  description:
+    'Outbound rules, "allow|deny any|ADDRESS[/PREFIX] [tcp|udp|icmp][/PORT[-PORT]]" (default none)',
+});
 
 export const HostPortSchema = Type.Object(
   {
@@ -13,7 +20,7 @@ export const HostPortSchema = Type.Object(
     ),
     address: Type.String({ description: "The host's IPv4 address inside the subnet" }),
     mtu: Type.Optional(
-      Type.Integer({ minimum: 576, maximum: 65520, description: 'MTU in bytes (default 1500)' }),
+      Type.Integer({ minimum: 576, maximum: 65520, description: "MTU in bytes (default the network's)" }),
     ),
     netns: Type.Optional(
       Type.String({
@@ -29,6 +36,28 @@ export const HostPortSchema = Type.Object(
   closed,
 );
 
+export const DnsSchema = Type.Object(
+  {
+    records: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: MAX_RECORD_ADDRESSES })], {
+          description: 'An address, or a list of them',
+        }),
+        { description: 'Addresses the gateway answers with, by name' },
+      ),
+    ),
+    upstreams: Type.Optional(
+      Type.Array(Type.String(), {
+        minItems: 1,
+        maxItems: MAX_UPSTREAMS,
+        description: 'Name servers to ask, "ADDRESS[:PORT]" (default those of the host)',
+      }),
+    ),
+  },
+  closed,
+);
+
 export const NetworkSchema = Type.Object(
   {
     subnet: Type.String({ description: 'IPv4 subnet in CIDR form, for instance 192.168.0.0/16' }),
@@ -38,7 +67,49 @@ export const NetworkSchema = Type.Object(
         description: 'Whether VMs reach each other: isolated (default) or shared',
       }),
     ),
+    subnet6: Type.Optional(
+      Type.String({
+        description: `IPv6 subnet, a /64, or "none" for no IPv6 (default one that follows from the network's name)`,
+      }),
+    ),
+    gateway6: Type.Optional(
+      Type.String({ description: "The guests' IPv6 gateway, inside subnet6 (default its ::1)" }),
+    ),
+    mtu: Type.Optional(
+      Type.Integer({
+        minimum: 1280,
+        maximum: 65520,
+        description: 'MTU the guests are told, in bytes (default 1500)',
+      }),
+    ),
+    clones: Type.Optional(
+      Type.Boolean({
+        description: 'Whether VMs may have the same addresses, as clones of a snapshot do (default false)',
+      }),
+    ),
     hostPort: Type.Optional(HostPortSchema),
+    hostServices: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          'Ports of the gateway that lead to the host\'s loopback, "gateway-port:host-port[/tcp|udp]"',
+      }),
+    ),
+    dns: Type.Optional(DnsSchema),
+    egress: Type.Optional(EgressSchema),
+  },
+  closed,
+);
+
+export const ForwardSchema = Type.Object(
+  {
+    listen: Type.String({ description: 'The forward, as it stands in the list otherwise' }),
+    wait: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 3600,
+        description: 'Seconds a connection to a VM that does not answer yet is held (default 30)',
+      }),
+    ),
   },
   closed,
 );
@@ -58,6 +129,9 @@ export const VmSchema = Type.Object(
     ip: Type.Optional(
       Type.String({ description: 'The only IPv4 address the VM may use (default the first it uses)' }),
     ),
+    ip6: Type.Optional(
+      Type.String({ description: 'An IPv6 address of the VM, inside subnet6 (default those it uses)' }),
+    ),
     takeover: Type.Optional(
       Type.Boolean({
         description:
@@ -65,10 +139,11 @@ export const VmSchema = Type.Object(
       }),
     ),
     forwards: Type.Optional(
-      Type.Array(Type.String(), {
+      Type.Array(Type.Union([Type.String(), ForwardSchema]), {
         description: 'Ports of the host that lead into the VM, "[host-ip:]host-port:guest-port[/tcp|udp]"',
       }),
     ),
+    egress: Type.Optional(EgressSchema),
   },
   closed,
 );
@@ -96,6 +171,8 @@ export const ConfigSchema = Type.Object(
 );
 
 export type HostPortInput = Static<typeof HostPortSchema>;
+export type DnsInput = Static<typeof DnsSchema>;
+export type ForwardInput = string | Static<typeof ForwardSchema>;
 export type NetworkInput = Static<typeof NetworkSchema>;
 export type VmInput = Static<typeof VmSchema>;
 export type ConfigInput = Static<typeof ConfigSchema>;

@@ -10,11 +10,14 @@ interface SchemaNode {
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly patternProperties?: Readonly<Record<string, SchemaNode>>;
   readonly items?: SchemaNode;
+  readonly anyOf?: readonly SchemaNode[];
+  readonly type?: string;
   readonly description?: string;
 }
 
 interface Fault {
   readonly keyword: string;
+  readonly schemaPath: string;
   readonly instancePath: string;
   readonly params: object;
 }
@@ -38,16 +41,47 @@ function pathOf(fault: Fault, value: unknown): (string | number)[] {
   return path;
 }
 
+/**
+ * A union reports the faults of all its branches and one of its own. Keeps those of the branch that is meant, which is
+ * of the value's type, or the union's own where none is.
+ */
+function withUnionsSettled(faults: readonly Fault[]): Fault[] {
+  let settled = [...faults];
+  for (const union of faults.filter(({ keyword }) => keyword === 'anyOf')) {
+    const isBelow = ({ schemaPath, instancePath }: Fault) =>
+      schemaPath.startsWith(`${union.schemaPath}/anyOf/`) &&
+      `${instancePath}/`.startsWith(`${union.instancePath}/`);
+    const isOfOtherBranch = (fault: Fault) =>
+      isBelow(fault) && fault.keyword === 'type' && fault.instancePath === union.instancePath;
+    const isMeant = faults.some((fault) => isBelow(fault) && !isOfOtherBranch(fault));
+    settled = settled.filter(
+      (fault) => !(isMeant ? fault === union || isOfOtherBranch(fault) : isBelow(fault)),
+    );
+  }
+  return settled;
+}
+
+function below(node: SchemaNode, key: string | number): SchemaNode | undefined {
+  const named = Object.values(node.patternProperties ?? {})[0];
+  return node.items ?? named ?? node.properties?.[key];
+}
+
 function schemaAt(schema: SchemaNode, path: Path): SchemaNode {
   let node = schema;
   for (const key of path) {
-    const named = Object.values(node.patternProperties ?? {})[0];
-    node = node.items ?? named ?? node.properties?.[key] ?? {};
+    const branches = node.anyOf ?? [node];
+    node = branches.map((branch) => below(branch, key)).find((child) => child !== undefined) ?? {};
   }
   return node;
 }
 
-function wording(keyword: string, params: Record<string, unknown>): string {
+function wording(keyword: string, params: Record<string, unknown>, node: SchemaNode): string {
+  if (keyword === 'anyOf') {
+    const types = (node.anyOf ?? []).map(({ type }) => TYPE_NAMES[type as string]);
+    return `must be ${types.join(' or ')}`;
+  }
+  if (keyword === 'minItems') return `must have at least ${params.limit} entry`; // no schema asks for more than one
+  if (keyword === 'maxItems') return `must have at most ${params.limit} entries`;
   if (keyword === 'type') return `must be ${TYPE_NAMES[params.type as string]}`;
   if (keyword === 'enum') return `must be ${(params.allowedValues as string[]).join(' or ')}`;
   if (keyword === 'minimum') return `must be at least ${params.limit}`;
@@ -59,7 +93,7 @@ function wording(keyword: string, params: Record<string, unknown>): string {
  * misspelt key is usually also a missing one. `base` is where `value` stands in the whole configuration.
  */
 export function checkShape(schema: TSchema, value: unknown, locate: Locate, base: Path): void {
-  const faults: Fault[] = Value.Errors(schema, value);
+  const faults = withUnionsSettled(Value.Errors(schema, value));
   const fault = faults.find(({ keyword }) => keyword === 'additionalProperties') ?? faults[0];
   if (fault === undefined) return;
   const path = pathOf(fault, value);
@@ -70,7 +104,8 @@ export function checkShape(schema: TSchema, value: unknown, locate: Locate, base
 
   if (fault.keyword === 'additionalProperties') {
     const [key] = params.additionalProperties as string[];
-    const known = Object.keys(node.properties ?? {});
+    const keyed = node.anyOf?.find(({ properties }) => properties !== undefined) ?? node;
+    const known = Object.keys(keyed.properties ?? {});
     throw fail([...path, key], `unknown key${didYouMean(key, known)}`, `Known here: ${known.join(', ')}.`);
   }
   if (fault.keyword === 'required') {
@@ -79,7 +114,7 @@ export function checkShape(schema: TSchema, value: unknown, locate: Locate, base
   }
   throw fail(
     path,
-    wording(fault.keyword, params),
+    wording(fault.keyword, params, node),
     node.description ? `${node.description}.` : 'Correct the value.',
   );
 }

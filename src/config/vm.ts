@@ -2,7 +2,10 @@
 import { formatIpv4 } from '../wire/ipv4.ts';
 import { formatMac, parseMac } from '../wire/mac.ts';
 import { hostAddress } from './address.ts';
-import { configError, type Locate, nowhere, type Path, quote } from './fault.ts';
+import { type EgressRule, resolveEgress } from './egress.ts';
+import { configError, failAt, type Locate, nowhere, type Path, quote } from './fault.ts';
+import { Listeners, type PortForward, resolveForwards } from './forwards.ts';
+import { formatIp, type IpWords, isSameIp } from './ip.ts';
 import {
   ID_RULE,
   INTERFACE_NAME_RULE,
@@ -12,7 +15,7 @@ import {
   NAMESPACE_PATH_RULE,
 } from './names.ts';
 import type { NetworkConfig } from './network.ts';
-import { PORT_FORWARD_RULE, type PortForward, parsePortForward } from './ports.ts';
+import { hostAddress6 } from './network6.ts';
 import { type VmInput, VmSchema } from './schema.ts';
 import { checkShape } from './shape.ts';
 import { didYouMean } from './suggest.ts';
@@ -29,9 +32,14 @@ export interface VmConfig {
   mac?: number;
   /** The only IPv4 address the VM may use, as uint32; the first it uses where absent */
   ip?: number;
+  /** An IPv6 address of the VM, inside the network's IPv6 subnet; only those it uses where absent */
+  ip6?: IpWords;
   /** Whether the TAP is released from a bridge that holds it */
   takeover: boolean;
+  /** Ranges are single forwards here */
   forwards: PortForward[];
+  /** Outbound rules, before those of the network */
+  egress: EgressRule[];
 }
 
 const GROUP_BIT = 2 ** 40; // the lowest bit of the first octet: IEEE 802, I/G
@@ -64,8 +72,19 @@ function resolveAddress(text: string, network: NetworkConfig, locate: Locate, pa
   throw configError('ADDRESS_IN_USE', locate, path, message, 'Give the VM an address of its own.');
 }
 
-/** Throws for whatever `vm` and `other` must not share. */
-function checkDistinct(vm: VmConfig, other: VmConfig, locate: Locate): void {
+function resolveAddress6(text: string, network: NetworkConfig, locate: Locate, path: Path): IpWords {
+  if (network.ipv6 === undefined) {
+    const message = `there is no IPv6 in network ${network.name}`;
+    throw failAt(locate, path)(message, 'Leave ip6 out, or give the network a subnet6.');
+  }
+  const address = hostAddress6(text, network.ipv6.subnet, locate, path);
+  if (!isSameIp(address, network.ipv6.gateway)) return address;
+  const message = `${formatIp(address)} is already the address of the gateway`;
+  throw configError('ADDRESS_IN_USE', locate, path, message, 'Give the VM an address of its own.');
+}
+
+/** Throws for whatever `vm` and `other` must not share; VMs of a network of `clones` may share addresses. */
+function checkDistinct(vm: VmConfig, other: VmConfig, clones: boolean, locate: Locate): void {
   const path = ['vms', vm.id];
   if (vm.id === other.id) {
     const nextStep = 'Detach it first, or use another id.';
@@ -75,11 +94,16 @@ function checkDistinct(vm: VmConfig, other: VmConfig, locate: Locate): void {
     const message = `${vm.tap} is already the TAP of ${other.id}`;
     throw configError('TAP_IN_USE', locate, [...path, 'tap'], message, 'Give each VM a TAP of its own.');
   }
-  if (vm.network !== other.network) return;
+  if (vm.network !== other.network || clones) return;
   if (vm.ip !== undefined && vm.ip === other.ip) {
     const message = `${formatIpv4(vm.ip)} is already the address of ${other.id}`;
     const nextStep = 'Give each VM of a network an address of its own.';
     throw configError('ADDRESS_IN_USE', locate, [...path, 'ip'], message, nextStep);
+  }
+  if (vm.ip6 !== undefined && other.ip6 !== undefined && isSameIp(vm.ip6, other.ip6)) {
+    const message = `${formatIp(vm.ip6)} is already the address of ${other.id}`;
+    const nextStep = 'Give each VM of a network an address of its own.';
+    throw configError('ADDRESS_IN_USE', locate, [...path, 'ip6'], message, nextStep);
   }
   if (vm.mac !== undefined && vm.mac === other.mac) {
     const message = `${formatMac(vm.mac)} is already the MAC address of ${other.id}`;
@@ -97,18 +121,29 @@ function checkHostPorts(vm: VmConfig, networks: ReadonlyMap<string, NetworkConfi
   }
 }
 
-/** The same as `resolveVm` for input whose shape is already checked. */
+/** Reads the VM's forwards and claims where they listen. */
+function claimForwards(id: string, input: VmInput, listeners: Listeners, locate: Locate): PortForward[] {
+  const resolved = resolveForwards(input.forwards ?? [], locate, ['vms', id, 'forwards']);
+  for (const { forward, path } of resolved) listeners.claim(forward, id, locate, path);
+  return resolved.map(({ forward }) => forward);
+}
+
+/**
+ * The same as `resolveVm` for input whose shape is already checked.
+ * @param listeners what the other VMs' forwards listen on; this VM's are added
+ */
 export function vmFrom(
   id: string,
   input: VmInput,
   networks: ReadonlyMap<string, NetworkConfig>,
   otherVms: Iterable<VmConfig>,
+  listeners: Listeners,
   locate: Locate,
 ): VmConfig {
   const base = ['vms', id];
   const fail = (path: Path, message: string, nextStep: string) =>
     configError('CONFIG_INVALID', locate, [...base, ...path], message, nextStep);
-  const { network: networkName = 'default', tap, netns, mac, ip, takeover = false, forwards = [] } = input;
+  const { network: networkName = 'default', tap, netns, mac, ip, ip6, takeover = false } = input;
 
   if (!isId(id)) throw fail([], `${quote(id)} is not a valid id`, ID_RULE);
   const network = networks.get(networkName);
@@ -130,29 +165,37 @@ export function vmFrom(
     ...(netns !== undefined && { netns }),
     ...(mac !== undefined && { mac: resolveMac(mac, locate, [...base, 'mac']) }),
     ...(ip !== undefined && { ip: resolveAddress(ip, network, locate, [...base, 'ip']) }),
+    ...(ip6 !== undefined && { ip6: resolveAddress6(ip6, network, locate, [...base, 'ip6']) }),
     takeover,
-    forwards: forwards.map((text, index) => {
-      const forward = parsePortForward(text);
-      if (forward !== undefined) return forward;
-      throw fail(['forwards', index], `${quote(text)} is not a port forward`, PORT_FORWARD_RULE);
-    }),
+    forwards: [],
+    egress: resolveEgress(input.egress ?? [], locate, [...base, 'egress']),
   };
   checkHostPorts(vm, networks, locate);
-  for (const other of otherVms) checkDistinct(vm, other, locate);
+  for (const other of otherVms) checkDistinct(vm, other, network.clones, locate);
+  vm.forwards = claimForwards(id, input, listeners, locate);
   return vm;
+}
+
+/** What the forwards of `vms` listen on. */
+function listenersOf(vms: readonly VmConfig[]): Listeners {
+  const listeners = new Listeners();
+  for (const { id, forwards } of vms) {
+    for (const forward of forwards) listeners.claim(forward, id, nowhere, ['vms', id, 'forwards']);
+  }
+  return listeners;
 }
 
 /**
  * Checks one VM against the networks and the VMs that exist, and turns its text into numbers.
  * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, VM_EXISTS, TAP_IN_USE,
- * ADDRESS_IN_USE or MAC_IN_USE
+ * FORWARD_IN_USE, ADDRESS_IN_USE or MAC_IN_USE
  */
 export function resolveVm(
   id: string,
   input: VmInput,
   networks: ReadonlyMap<string, NetworkConfig>,
-  otherVms: Iterable<VmConfig>,
+  otherVms: readonly VmConfig[],
 ): VmConfig {
   checkShape(VmSchema, input, nowhere, ['vms', id]);
-  return vmFrom(id, input, networks, otherVms, nowhere);
+  return vmFrom(id, input, networks, otherVms, listenersOf(otherVms), nowhere);
 }

@@ -1,4 +1,6 @@
 /** What the control thread and a datapath worker say to each other. */
+import type { ForwardBinding } from '../gateway/forwards.ts';
+import type { HostServiceRecord } from '../gateway/host-services.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { TableMemory } from '../switch/tables.ts';
 
@@ -18,6 +20,17 @@ export type Command =
   | { readonly op: 'detach'; readonly port: number }
   /** Tell the guest on `port` the gateway's MAC */
   | { readonly op: 'announce'; readonly port: number }
+  /**
+   * What the gateway has to know of the VM on `port`: its name, and where it may go (an EgressPolicy's words). Told
+   * before the port is attached, and again when it changes; `detach` ends it.
+   */
+  | { readonly op: 'vm'; readonly port: number; readonly name: string; readonly policy: Int32Array }
+  /** End the flows of the VM on `port` on both sides */
+  | { readonly op: 'reset'; readonly port: number }
+  | { readonly op: 'services'; readonly network: number; readonly services: readonly HostServiceRecord[] }
+  | { readonly op: 'forward'; readonly forward: ForwardBinding }
+  /** Stop listening; with `reset` end the forward's flows, too */
+  | { readonly op: 'unforward'; readonly number: number; readonly reset: boolean }
   /** Report each time `fd` becomes readable, as `watched` with this token */
   | { readonly op: 'watch'; readonly fd: number; readonly token: number }
   | { readonly op: 'unwatch'; readonly fd: number; readonly token: number }
@@ -41,6 +54,8 @@ export interface WorkerSetup {
   readonly heartbeats: SharedArrayBuffer;
   readonly epollFd: number;
   readonly wakeFd: number;
+  /** A DescriptorSet: what the worker opens itself, for whoever closes it when the worker died */
+  readonly descriptors: SharedArrayBuffer;
   /** When the switch started, `s` of the machine's clock, see HostPolicy */
   readonly startedSeconds: number;
 }

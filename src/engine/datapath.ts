@@ -12,11 +12,18 @@
  * It knows all ports, to send to them, but receives from its own only. Commands are handled between batches, so none
  * ever sees a batch half done: once `detach` is acknowledged, the descriptor may be closed.
  *
+ * Between rounds the gateway has its turn: what its timers, its host sockets and the frames of the round left to do.
+ *
  * Failure. A throw ends the thread; the control thread starts another on the same shared memory and descriptors.
  */
 
 import { MAX_NETWORKS } from '../config/limits.ts';
+import { EgressPolicies } from '../gateway/egress-policies.ts';
 import { Gateway } from '../gateway/gateway.ts';
+import { HostServices } from '../gateway/host-services.ts';
+import { Outbox } from '../gateway/outbox.ts';
+import { Sockets } from '../gateway/sockets.ts';
+import { TimerWheel } from '../gateway/timer-wheel.ts';
 import { BATCH_FRAMES, FrameBatch } from '../port/batch.ts';
 import { FaultyPort } from '../port/faulty-port.ts';
 import { PacketPort, PacketVectors } from '../port/packet-port.ts';
@@ -24,8 +31,9 @@ import type { Port } from '../port/port.ts';
 import { TapPort } from '../port/tap-port.ts';
 import { Forwarder } from '../switch/forwarder.ts';
 import { GATEWAY_PORT, KIND_VM, MAX_PORTS, Tables } from '../switch/tables.ts';
-import { dropReason, FLOOD } from '../switch/verdict.ts';
+import { dropReason, FLOOD, KEPT } from '../switch/verdict.ts';
 import { Clock } from '../sys/clock.ts';
+import { DescriptorSet } from '../sys/descriptor-set.ts';
 import { EPOLLET, EPOLLIN, Epoll } from '../sys/epoll.ts';
 import { clearEventfd } from '../sys/eventfd.ts';
 import { CounterBlock } from '../telemetry/counters.ts';
@@ -36,6 +44,8 @@ import { EgressQueues } from './egress.ts';
 const MAX_SLEEP_MS = 500;
 const EVENTS_PER_WAIT = 64;
 const WAKE_TOKEN = 0;
+/** Tokens from here on are the gateway's sockets; below are the ports', negative ones are watched descriptors */
+const FIRST_SOCKET_TOKEN = MAX_PORTS;
 
 export class Datapath {
   readonly #setup: WorkerSetup;
@@ -56,6 +66,11 @@ export class Datapath {
   readonly #forwarder: Forwarder;
   readonly #gateway: Gateway;
   readonly #epoll: Epoll;
+  readonly #sockets: Sockets;
+  readonly #timers: TimerWheel;
+  readonly #outbox: Outbox;
+  readonly #policies = new EgressPolicies();
+  readonly #services = new HostServices();
   readonly #commands: () => void;
   readonly #watched: (token: number) => void;
   #running = true;
@@ -72,9 +87,22 @@ export class Datapath {
     this.#counters = new CounterBlock(setup.counters, setup.worker, MAX_PORTS);
     this.#heartbeats = new Int32Array(setup.heartbeats);
     this.#forwarder = new Forwarder(this.#tables, this.#clock, setup.startedSeconds);
-    this.#gateway = new Gateway(this.#tables, this.#clock, this.#forwarder, this.#counters);
     this.#epoll = new Epoll(setup.epollFd, EVENTS_PER_WAIT);
     this.#epoll.add(setup.wakeFd, EPOLLIN, WAKE_TOKEN);
+    this.#sockets = new Sockets(this.#epoll, FIRST_SOCKET_TOKEN, new DescriptorSet(setup.descriptors));
+    this.#timers = new TimerWheel(this.#clock.ms);
+    this.#outbox = new Outbox((port) => this.#ports[port]);
+    this.#gateway = new Gateway({
+      tables: this.#tables,
+      clock: this.#clock,
+      counters: this.#counters,
+      forwarder: this.#forwarder,
+      outbox: this.#outbox,
+      timers: this.#timers,
+      sockets: this.#sockets,
+      policies: this.#policies,
+      services: this.#services,
+    });
   }
 
   /** Runs until told to stop. */
@@ -82,6 +110,8 @@ export class Datapath {
     try {
       this.#loop();
     } finally {
+      this.#gateway.close();
+      this.#outbox.release();
       this.#epoll.release();
       this.#vectors.release();
       this.#batch.release();
@@ -95,16 +125,19 @@ export class Datapath {
       Atomics.add(this.#heartbeats, this.#setup.worker, 1);
       for (let i = 0; i < ready; i++) {
         const token = this.#epoll.token(i);
-        if (token > WAKE_TOKEN) this.#service(token);
+        if (token >= FIRST_SOCKET_TOKEN) this.#sockets.dispatch(token, this.#epoll.events(i));
+        else if (token > WAKE_TOKEN) this.#service(token);
         else if (token === WAKE_TOKEN) this.#wake();
         else this.#watched(-token);
       }
       for (let i = 0; i < this.#timed.length; i++) this.#service(this.#timed[i] as number);
+      this.#gateway.run();
     }
   }
 
   #sleepMs(): number {
-    let sleep = MAX_SLEEP_MS;
+    if (this.#gateway.busy) return 0;
+    let sleep = this.#timers.dueIn(this.#clock.ms, MAX_SLEEP_MS);
     for (let i = 0; i < this.#timed.length; i++) {
       const due = this.#ports[this.#timed[i] as number]?.dueInMs?.() ?? -1;
       if (due >= 0 && due < sleep) sleep = due;
@@ -124,6 +157,8 @@ export class Datapath {
     const count = port.receive(this.#batch);
     for (let slot = 0; slot < count; slot++) this.#forward(slot, ingress);
     if (this.#egress.rows > 0) this.#transmit();
+    // What the gateway sends may lie in this very batch.
+    this.#outbox.flush();
   }
 
   #forward(slot: number, ingress: number): void {
@@ -131,7 +166,7 @@ export class Datapath {
     if (verdict === GATEWAY_PORT) verdict = this.#gateway.handle(this.#batch, slot, ingress);
     if (verdict > GATEWAY_PORT) this.#egress.add(verdict, slot);
     else if (verdict === FLOOD) this.#flood(slot, ingress);
-    else this.#counters.dropped(ingress, dropReason(verdict), 1);
+    else if (verdict !== KEPT) this.#counters.dropped(ingress, dropReason(verdict), 1);
   }
 
   /** Sends a frame to every VM of its network but the one it came from. The host port gets nothing that is flooded. */
@@ -164,6 +199,21 @@ export class Datapath {
         break;
       case 'announce':
         this.#announce(command.port);
+        break;
+      case 'vm':
+        this.#gateway.setVm(command.port, command.name, command.policy);
+        break;
+      case 'reset':
+        this.#gateway.reset(command.port);
+        break;
+      case 'services':
+        this.#services.set(command.network, command.services);
+        break;
+      case 'forward':
+        this.#gateway.addForward(command.forward);
+        break;
+      case 'unforward':
+        this.#gateway.removeForward(command.number, command.reset);
         break;
       case 'watch':
         this.#epoll.add(command.fd, EPOLLIN | EPOLLET, -command.token);
@@ -208,8 +258,10 @@ export class Datapath {
 
   #announce(number: number): void {
     if (this.#ports[number] === undefined) return;
-    this.#gateway.neighbours.announceGateway(this.#batch, 0, this.#tables.network(number));
+    const network = this.#tables.network(number);
+    this.#gateway.neighbours.announceGateway(this.#batch, 0, network);
     this.#egress.add(number, 0);
+    if (this.#gateway.announceRouter(this.#batch, 1, network)) this.#egress.add(number, 1);
     this.#transmit();
   }
 }

@@ -3,19 +3,23 @@
  * work on. Knows nothing of VMs, interfaces or files: it is handed descriptors.
  */
 import { TapswitchError } from '../errors.ts';
+import type { ForwardBinding } from '../gateway/forwards.ts';
+import type { HostServiceRecord } from '../gateway/host-services.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import { allocateTables, MAX_PORTS, Tables } from '../switch/tables.ts';
 import { nowSeconds } from '../sys/clock.ts';
 import { allocateCounters, CounterBlock, CounterReader, type PortStats } from '../telemetry/counters.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { PortBinding } from './commands.ts';
-import { WorkerThread } from './worker-thread.ts';
+import { type VmRecord, WorkerThread } from './worker-thread.ts';
 
 export interface PortOptions {
   readonly network: number;
   readonly kind: 'packet' | 'tap';
   readonly fd: number;
   readonly faults?: FaultPlan | undefined;
+  /** What is behind it, where it is a VM */
+  readonly vm?: VmRecord;
 }
 
 export class Engine {
@@ -69,10 +73,10 @@ export class Engine {
   }
 
   /** Gives a port its descriptor; its record in {@link tables} must be there. Resolves when every worker knows it. */
-  async plug(port: number, { network, kind, fd, faults }: PortOptions): Promise<void> {
+  async plug(port: number, { network, kind, fd, faults, vm }: PortOptions): Promise<void> {
     const worker = port % this.#threads.length;
     const binding: PortBinding = { port, network, kind, fd, worker, faults };
-    await Promise.all(this.#threads.map((thread) => thread.attach(binding)));
+    await Promise.all(this.#threads.map((thread) => thread.attach(binding, vm)));
   }
 
   /** Takes the descriptor away again; once resolved it may be closed. */
@@ -83,6 +87,31 @@ export class Engine {
   /** Tells the guest on `port` the gateway's MAC. */
   async announce(port: number): Promise<void> {
     await this.#threadOf(port).announce(port);
+  }
+
+  /** Says what is behind a port that is plugged in, again. */
+  async describe(port: number, vm: VmRecord): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.describe(port, vm)));
+  }
+
+  /** Says what of the host the guests of `network` find at their gateway. */
+  async services(network: number, services: readonly HostServiceRecord[]): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.services(network, services)));
+  }
+
+  /** Ends the flows of the VM on `port` on both sides. */
+  async reset(port: number): Promise<void> {
+    await this.#threadOf(port).reset(port);
+  }
+
+  /** Lets a listening socket lead into a VM. */
+  async forward(binding: ForwardBinding): Promise<void> {
+    await this.#threadOf(binding.port).forward(binding);
+  }
+
+  /** Takes the socket away again; once resolved it may be closed. With `reset` the forward's flows end. */
+  async unforward({ port, number }: ForwardBinding, reset: boolean): Promise<void> {
+    await this.#threadOf(port).unforward(number, reset);
   }
 
   #threadOf(port: number): WorkerThread {

@@ -3,6 +3,8 @@
  *
  * @packageDocumentation
  */
+
+import { PREFIX6_BITS } from '../config/network6.ts';
 import {
   type NetworkConfig,
   resolveConfig,
@@ -10,13 +12,13 @@ import {
   type SwitchConfig,
   type VmConfig,
 } from '../config/resolve.ts';
-import type { ConfigInput, VmInput } from '../config/schema.ts';
+import type { ForwardInput } from '../config/schema.ts';
 import { TapswitchError } from '../errors.ts';
 import type { FastPath } from '../fastpath/fast-path.ts';
+import { ForwardTable } from '../forward/forward-table.ts';
+import type { ForwardState } from '../forward/vm-forwards.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
-import type { GuardKind } from '../port/guard.ts';
 import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
-import type { PortStats } from '../telemetry/counters.ts';
 import { type Logger, silentLogger } from '../telemetry/logger.ts';
 import { formatIpv4, maskOf } from '../wire/ipv4.ts';
 import { formatMac, macOf } from '../wire/mac.ts';
@@ -24,50 +26,19 @@ import { Engine } from './engine.ts';
 import { FastPaths } from './fast-paths.ts';
 import { Guards } from './guards.ts';
 import { HostPort } from './host-port.ts';
+import { Leases } from './leases.ts';
 import { LinkWatch } from './link-watch.ts';
 import { isSameNamespace } from './namespace.ts';
+import { OutboundRules } from './outbound.ts';
+import type { AttachOptions, PortState, SwitchOptions, SwitchStats } from './switch-types.ts';
 import { VmPort } from './vm-port.ts';
-
-/** How a switch is made: the configuration file's content, and where to log. */
-export interface SwitchOptions extends ConfigInput {
-  /** A pino logger; nothing is logged where absent */
-  readonly logger?: Logger;
-}
-
-/** A VM to attach, and what only a library user may ask for. */
-export interface AttachOptions extends VmInput {
-  /** Impairments of what the VM sends, for experiments */
-  readonly faults?: FaultPlan;
-}
-
-/** One port as {@link Switch.stats} shows it. */
-export interface PortState extends PortStats {
-  readonly interface: string;
-  readonly network: string;
-  /** The interface exists and is plugged in */
-  readonly plugged: boolean;
-  /** Frames can pass: for a TAP, a VMM holds it */
-  readonly carrier: boolean;
-  /** Addresses configured or learned, absent while unknown */
-  readonly mac?: string;
-  readonly ip?: string;
-}
-
-export interface SwitchStats {
-  /** Kind in use, undefined while no VM is attached */
-  readonly guard: GuardKind | 'off' | undefined;
-  /** By VM id */
-  readonly vms: Readonly<Record<string, PortState>>;
-  /** By network name */
-  readonly hostPorts: Readonly<Record<string, PortState>>;
-  /** One per datapath thread; `heartbeat` advances at least once a second */
-  readonly workers: readonly { readonly heartbeat: number; readonly replaced: number }[];
-}
 
 /** How often the switch looks after what nobody tells it of, `ms` */
 const UPKEEP_MS = 100;
 /** Every how many of those times it looks at the guards */
 const GUARD_ROUNDS = 20;
+/** Every how many of those times it looks at the host's addresses */
+const HOST_ADDRESS_ROUNDS = 50;
 
 export class Switch {
   readonly #config: SwitchConfig;
@@ -76,6 +47,9 @@ export class Switch {
   readonly #links: LinkWatch;
   readonly #fastPaths: FastPaths;
   readonly #guards: Guards;
+  readonly #forwards: ForwardTable;
+  readonly #leases: Leases;
+  readonly #outbound: OutboundRules;
   readonly #networks = new Map<string, number>();
   readonly #hostPorts: HostPort[] = [];
   readonly #vms = new Map<string, VmPort>();
@@ -94,21 +68,34 @@ export class Switch {
     this.#links = new LinkWatch(this.#engine, log);
     this.#fastPaths = new FastPaths(log);
     this.#guards = new Guards(config.guard === 'required', log);
-    for (const network of config.networks.values()) {
-      const number = this.#networks.size;
-      this.#networks.set(network.name, number);
-      this.#engine.tables.setNetwork(number, {
-        isolated: network.mode === 'isolated',
-        gateway: network.gateway | 0,
-        subnet: network.subnet.address | 0,
-        mask: maskOf(network.subnet.prefix),
-      });
-    }
+    this.#forwards = new ForwardTable(this.#engine, log);
+    this.#leases = new Leases(this.#engine.tables, log);
+    this.#outbound = new OutboundRules(config.networks);
+    for (const network of config.networks.values()) this.#setNetwork(network);
+  }
+
+  #setNetwork(network: NetworkConfig): void {
+    const { name, mode, gateway, subnet, ipv6, mtu, clones } = network;
+    const number = this.#networks.size;
+    this.#networks.set(name, number);
+    this.#engine.tables.setNetwork(number, {
+      isolated: mode === 'isolated',
+      gateway: gateway | 0,
+      subnet: subnet.address | 0,
+      mask: maskOf(subnet.prefix),
+      ...(ipv6 !== undefined && { gateway6: ipv6.gateway, prefix6: PREFIX6_BITS }),
+      mtu,
+      clones,
+    });
   }
 
   /** Opens the host ports and attaches the VMs of the configuration. */
   async start(): Promise<void> {
+    this.#outbound.refresh();
     this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS);
+    for (const [name, { hostServices }] of this.#config.networks) {
+      await this.#engine.services(this.#networks.get(name) as number, hostServices);
+    }
     for (const network of this.#config.networks.values()) await this.#openHostPort(network);
     this.#guards.prepare([...this.#config.vms.values()]);
     for (const vm of this.#config.vms.values()) await this.#attach(vm, undefined, true);
@@ -116,10 +103,22 @@ export class Switch {
 
   /** What nobody tells us of has to be looked after: addresses the datapath learned, guards taken away. */
   #keepUp(): void {
+    const round = this.#upkeepRound++;
     for (const port of this.#vms.values()) port.keepFastPath();
-    if (this.#upkeepRound++ % GUARD_ROUNDS !== 0) return;
+    if (round % HOST_ADDRESS_ROUNDS === 0) this.#followHostAddresses();
+    if (round % GUARD_ROUNDS !== 0) return;
     const plugged = [...this.#vms.values()].filter((port) => port.plugged);
     this.#guards.restore(plugged.map((port) => port.vm));
+  }
+
+  #followHostAddresses(): void {
+    try {
+      if (!this.#outbound.refresh()) return;
+    } catch (error) {
+      this.#log.error({ err: error }, "the host's addresses could not be listed");
+      return;
+    }
+    for (const port of this.#vms.values()) port.refreshPolicy();
   }
 
   async #openHostPort(network: NetworkConfig): Promise<void> {
@@ -137,8 +136,8 @@ export class Switch {
    *
    * @param id the VM's id: letters, digits, `.`, `_` and `-`
    * @throws TapswitchError TAP_MISSING, TAP_NOT_ETHERNET, TAP_ENSLAVED, TAP_IN_USE, VM_EXISTS, ADDRESS_IN_USE,
-   *   MAC_IN_USE, ADDRESS_OUTSIDE_SUBNET, NETWORK_UNKNOWN, CONFIG_INVALID, CAPABILITY_MISSING, GUARD_UNAVAILABLE;
-   *   nothing is left behind then
+   *   MAC_IN_USE, ADDRESS_OUTSIDE_SUBNET, NETWORK_UNKNOWN, CONFIG_INVALID, CAPABILITY_MISSING, GUARD_UNAVAILABLE,
+   *   FORWARD_IN_USE, FORWARD_UNAVAILABLE; nothing is left behind then
    */
   async attach(id: string, options: AttachOptions): Promise<void> {
     this.#checkOpen();
@@ -157,7 +156,10 @@ export class Switch {
         'Detach it first, or use another id.',
       );
     }
-    const others = [...this.#vms.values()].map((port) => port.vm);
+    const others = [...this.#vms.values()].map(({ vm }) => ({
+      ...vm,
+      forwards: this.#forwards.asked(vm.id),
+    }));
     await this.#attach(resolveVm(id, input, this.#config.networks, others), faults, false);
   }
 
@@ -178,17 +180,15 @@ export class Switch {
     this.#checkTapFree(vm);
     const guard = this.#guards.kindFor(vm);
     const network = this.#networks.get(vm.network) as number;
-    if (vm.forwards.length > 0) {
-      this.#log.warn(
-        { vm: vm.id },
-        'forwards are checked but not served yet: this version has no gateway to the host',
-      );
-    }
     const fastPath = this.#fastPathFor(vm, faults);
     if (!prepared) this.#guards.inherit([vm]);
-    const port = new VmPort({ engine: this.#engine, vm, network, guard, faults, fastPath, log: this.#log });
+    const policy = () => this.#outbound.wordsOf(vm);
+    const options = { engine: this.#engine, vm, network, guard, faults, policy, fastPath, log: this.#log };
+    const port = new VmPort(options);
     this.#vms.set(vm.id, port);
     try {
+      this.#giveLease(port);
+      await this.#forwards.open(vm.id, port.number, vm.forwards);
       // Watched before it is opened: no news of it can fall in between.
       await this.#links.add(vm.netns, vm.tap, port);
       await port.open();
@@ -196,6 +196,14 @@ export class Switch {
       await this.#remove(port, false);
       throw error;
     }
+  }
+
+  #giveLease(port: VmPort): void {
+    const { network: name } = port.vm;
+    const network = this.#config.networks.get(name) as NetworkConfig;
+    const others = [...this.#vms.values()].filter((other) => other !== port && other.vm.network === name);
+    const expected = [...this.#config.vms.values()].filter((vm) => vm.network === name);
+    this.#leases.give(port, network, others, expected);
   }
 
   /** @param detached for good, not because its attach failed */
@@ -209,6 +217,7 @@ export class Switch {
   async #takeOut(port: VmPort, detached: boolean): Promise<void> {
     const { vm } = port;
     await this.#links.remove(vm.netns, vm.tap);
+    await this.#forwards.close(vm.id);
     await port.close();
     this.#guards.lift(vm, detached);
     this.#vms.delete(vm.id);
@@ -224,7 +233,7 @@ export class Switch {
     return this.#fastPaths.of(vm.netns);
   }
 
-  /** Unplugs a VM and lifts the guard from its TAP. Throws VM_UNKNOWN. */
+  /** Unplugs a VM, ends its flows and forwards, and lifts the guard from its TAP. Throws VM_UNKNOWN. */
   async detach(id: string): Promise<void> {
     this.#checkOpen();
     const port = this.#vms.get(id);
@@ -234,13 +243,44 @@ export class Switch {
     await this.#remove(port, true);
   }
 
+  /** The forwards of a VM, those of its loopback identity among them. Throws VM_UNKNOWN. */
+  forwards(id: string): ForwardState[] {
+    this.#checkOpen();
+    return this.#forwards.states(id);
+  }
+
+  /**
+   * Adds a forward to a VM, or a range of them: all or none. No other forward or flow is touched.
+   *
+   * @param input as in the configuration, for instance `127.0.0.1:16080:6080`
+   * @returns what was added, with the host's ports where they were left to the switch
+   * @throws TapswitchError VM_UNKNOWN, CONFIG_INVALID, FORWARD_IN_USE, FORWARD_UNAVAILABLE, CAPABILITY_MISSING
+   */
+  async addForward(id: string, input: ForwardInput): Promise<ForwardState[]> {
+    this.#checkOpen();
+    return this.#forwards.add(id, input);
+  }
+
+  /**
+   * Ends a forward, or a range of them. Connections that came through it go on.
+   *
+   * @param spec as it was added; instead of port 0 the chosen one will do
+   * @param options.reset ends its connections, too
+   * @throws TapswitchError VM_UNKNOWN, CONFIG_INVALID, FORWARD_UNKNOWN; nothing is changed then
+   */
+  async removeForward(id: string, spec: string, options: { readonly reset?: boolean } = {}): Promise<void> {
+    this.#checkOpen();
+    await this.#forwards.remove(id, spec, options.reset ?? false);
+  }
+
   /** Counters and state of every port, since each was attached. */
   stats(): SwitchStats {
     this.#checkOpen();
     const vms: Record<string, PortState> = {};
     for (const [id, port] of this.#vms) {
       port.collect();
-      vms[id] = this.#state(port.number, port.vm.tap, port.vm.network, port.plugged);
+      const state = this.#state(port.number, port.vm.tap, port.vm.network, port.plugged);
+      vms[id] = { ...state, ...this.#forwards.stateOf(id) };
     }
     const hostPorts: Record<string, PortState> = {};
     for (const { network, config, number, plugged } of this.#hostPorts) {
@@ -253,6 +293,7 @@ export class Switch {
   #state(number: number, name: string, network: string, plugged: boolean): PortState {
     const { tables } = this.#engine;
     const mac = macOf(tables.macHigh(number), tables.macLow(number));
+    const lease = tables.leaseAddress(number);
     return {
       interface: name,
       network,
@@ -260,6 +301,7 @@ export class Switch {
       carrier: tables.carrier(number),
       ...(tables.macState(number) === ADDRESS_UNKNOWN ? {} : { mac: formatMac(mac) }),
       ...(tables.ipState(number) === ADDRESS_UNKNOWN ? {} : { ip: formatIpv4(tables.ip(number)) }),
+      ...(lease === 0 ? {} : { leased: formatIpv4(lease) }),
       ...this.#engine.stats(number),
     };
   }
@@ -284,6 +326,7 @@ export class Switch {
     try {
       for (const { config } of this.#hostPorts) await this.#links.remove(config.netns, config.name);
       for (const { vm } of this.#vms.values()) await this.#links.remove(vm.netns, vm.tap);
+      for (const id of this.#vms.keys()) await this.#forwards.close(id);
       for (const port of this.#vms.values()) await port.close();
       this.#fastPaths.close();
     } finally {

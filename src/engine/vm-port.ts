@@ -26,6 +26,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { macHigh, macLow, macOf } from '../wire/mac.ts';
 import type { Engine } from './engine.ts';
 import { hasCarrier, type OpenTap, openVmTap } from './vm-tap.ts';
+import type { VmRecord } from './worker-thread.ts';
 
 const GATEWAY_MAC = macOf(GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW);
 
@@ -36,6 +37,8 @@ export interface VmPortOptions {
   readonly network: number;
   readonly guard: GuardKind | undefined;
   readonly faults: FaultPlan | undefined;
+  /** Where the VM may go at the moment: words of an EgressPolicy */
+  readonly policy: () => Int32Array;
   /** Of the VM's namespace; undefined when its frames are all to pass through the datapath */
   readonly fastPath: FastPath | undefined;
   readonly log: Logger;
@@ -60,13 +63,14 @@ export class VmPort {
     const { tables } = engine;
     const now = nowSeconds();
     tables.addPort(this.number, KIND_VM, network);
-    const { mac, ip } = vm;
+    const { mac, ip, ip6 } = vm;
     const macFree =
       mac === undefined ||
       (mac !== GATEWAY_MAC &&
         tables.bindMac(this.number, macHigh(mac), macLow(mac), ADDRESS_CONFIGURED, now));
     const ipFree = ip === undefined || tables.bindIp(this.number, ip | 0, ADDRESS_CONFIGURED, now);
-    if (macFree && ipFree) return;
+    const ip6Free = ip6 === undefined || tables.bindIpv6(this.number, ...ip6, ADDRESS_CONFIGURED);
+    if (macFree && ipFree && ip6Free) return;
     tables.removePort(this.number);
     engine.releasePort(this.number);
     throw new TapswitchError(
@@ -109,13 +113,26 @@ export class VmPort {
     this.#tap = tap;
     try {
       this.#joinFastPath(tap);
-      await engine.plug(this.number, { network, kind: 'packet', fd: tap.fd, faults });
+      const vm = this.#record();
+      await engine.plug(this.number, { network, kind: 'packet', fd: tap.fd, faults, vm });
     } catch (error) {
       await this.#unplug();
       throw error;
     }
     this.#log.info({ ifindex: tap.index, carrier: tap.carrier }, 'port plugged in');
     await this.#setCarrier(tap.carrier);
+  }
+
+  #record(): VmRecord {
+    return { name: this.vm.id, policy: this.#options.policy() };
+  }
+
+  /** Tells the datapath where the VM may go by now. What is not plugged in is told when it is. */
+  refreshPolicy(): void {
+    if (this.#tap === undefined) return;
+    this.#options.engine.describe(this.number, this.#record()).catch((error: unknown) => {
+      this.#log.error({ err: error }, 'outbound rules could not be brought up to date');
+    });
   }
 
   /** Without it nothing is lost but speed. */
@@ -151,6 +168,7 @@ export class VmPort {
     engine.tables.forgetLearned(this.number);
     this.refreshFastPath();
     if (carrier) await engine.announce(this.number);
+    else await engine.reset(this.number);
   }
 
   /** Tells the fast path what is known of the VM by now: what the datapath has learned comes without a word. */

@@ -3,13 +3,17 @@
  *
  * Theory of operation. The control thread owns every descriptor, the worker's epoll and eventfd included; a thread
  * that died has left nothing open that is not known here. Shared memory (tables, counters) outlives it too. The
- * replacement gets a fresh epoll, is told of every port and watched descriptor again, and goes on; what had not been
- * acknowledged is part of that state, so its callers are answered once it runs.
+ * replacement gets a fresh epoll, is told of every port, VM, service, forward and watched descriptor again, and goes on;
+ * what had not been acknowledged is part of that state, so its callers are answered once it runs. What the thread
+ * opened itself, connections of its guests, is noted in a DescriptorSet, and closed here when it has died.
  *
  * A worker that does not acknowledge within ACK_TIMEOUT_MS is stuck: the caller gets WORKER_STUCK.
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { TapswitchError } from '../errors.ts';
+import type { ForwardBinding } from '../gateway/forwards.ts';
+import type { HostServiceRecord } from '../gateway/host-services.ts';
+import { allocateDescriptorSet, DescriptorSet } from '../sys/descriptor-set.ts';
 import { openEpoll } from '../sys/epoll.ts';
 import { openEventfd, signalEventfd } from '../sys/eventfd.ts';
 import { close } from '../sys/libc.ts';
@@ -27,7 +31,14 @@ interface Pending {
   orphaned: boolean;
 }
 
-export type ThreadSetup = Omit<WorkerSetup, 'epollFd' | 'wakeFd'>;
+export type ThreadSetup = Omit<WorkerSetup, 'epollFd' | 'wakeFd' | 'descriptors'>;
+
+/** What the gateway is told of a VM, see {@link Command}. */
+export interface VmRecord {
+  readonly name: string;
+  /** Words of an EgressPolicy */
+  readonly policy: Int32Array;
+}
 
 export class WorkerThread {
   readonly #setup: ThreadSetup;
@@ -36,7 +47,11 @@ export class WorkerThread {
   readonly #onDeath: () => void;
   readonly #wakeFd = openEventfd();
   readonly #ports = new Map<number, PortBinding>();
+  readonly #vms = new Map<number, VmRecord>();
+  readonly #services = new Map<number, readonly HostServiceRecord[]>();
+  readonly #forwards = new Map<number, ForwardBinding>();
   readonly #watches = new Map<number, number>();
+  readonly #descriptors = allocateDescriptorSet();
   readonly #pending = new Map<number, Pending>();
   #epollFd = -1;
   #control: MessagePort | undefined;
@@ -71,6 +86,7 @@ export class WorkerThread {
       ...this.#setup,
       epollFd: this.#epollFd,
       wakeFd: this.#wakeFd,
+      descriptors: this.#descriptors,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: { setup, control: port2 },
@@ -84,9 +100,17 @@ export class WorkerThread {
       fault = error;
     });
     worker.on('exit', () => this.#exited(worker, fault));
-    for (const binding of this.#ports.values()) this.#post({ op: 'attach', binding });
-    for (const [token, fd] of this.#watches) this.#post({ op: 'watch', fd, token });
+    this.#tellAll();
     signalEventfd(this.#wakeFd);
+  }
+
+  /** Tells a new thread what those before it were told. */
+  #tellAll(): void {
+    for (const [network, services] of this.#services) this.#post({ op: 'services', network, services });
+    for (const [port, vm] of this.#vms) this.#post({ op: 'vm', port, ...vm });
+    for (const binding of this.#ports.values()) this.#post({ op: 'attach', binding });
+    for (const forward of this.#forwards.values()) this.#post({ op: 'forward', forward });
+    for (const [token, fd] of this.#watches) this.#post({ op: 'watch', fd, token });
   }
 
   #exited(worker: Worker, fault: unknown): void {
@@ -94,6 +118,7 @@ export class WorkerThread {
     this.#worker = undefined;
     this.#control?.close();
     close(this.#epollFd);
+    new DescriptorSet(this.#descriptors).closeAll();
     if (this.#stopping) {
       close(this.#wakeFd);
       this.#settle();
@@ -161,14 +186,46 @@ export class WorkerThread {
     });
   }
 
-  attach(binding: PortBinding): Promise<void> {
-    this.#ports.set(binding.port, binding);
-    return this.#send({ op: 'attach', binding });
+  /** @param vm what is behind the port, where it is a VM */
+  async attach(binding: PortBinding, vm: VmRecord | undefined): Promise<void> {
+    const { port } = binding;
+    this.#ports.set(port, binding);
+    const told = vm === undefined ? undefined : this.describe(port, vm);
+    await Promise.all([told, this.#send({ op: 'attach', binding })]);
+  }
+
+  /** Says what is behind a port that is attached, again. Does nothing where it is not. */
+  describe(port: number, vm: VmRecord): Promise<void> {
+    if (!this.#ports.has(port)) return Promise.resolve();
+    this.#vms.set(port, vm);
+    return this.#send({ op: 'vm', port, ...vm });
+  }
+
+  services(network: number, services: readonly HostServiceRecord[]): Promise<void> {
+    this.#services.set(network, services);
+    return this.#send({ op: 'services', network, services });
+  }
+
+  forward(forward: ForwardBinding): Promise<void> {
+    this.#forwards.set(forward.number, forward);
+    return this.#send({ op: 'forward', forward });
+  }
+
+  /** Once resolved, the thread does not touch the forward's descriptor any more. */
+  unforward(number: number, reset: boolean): Promise<void> {
+    if (!this.#forwards.delete(number)) return Promise.resolve();
+    return this.#send({ op: 'unforward', number, reset });
+  }
+
+  /** Ends the flows of the VM on `port`. */
+  reset(port: number): Promise<void> {
+    return this.#send({ op: 'reset', port });
   }
 
   /** Once resolved, the thread does not touch the port's descriptor any more. */
   detach(port: number): Promise<void> {
     if (!this.#ports.delete(port)) return Promise.resolve();
+    this.#vms.delete(port);
     return this.#send({ op: 'detach', port });
   }
 

@@ -1,41 +1,99 @@
 /**
  * The virtual router at the guests' gateway address. To the switch it is one more port: what is for it is handed
- * here, and what comes back is a verdict like any other. It works on the frame where it lies, in the batch.
- *
- * For now it offers ARP and echo, and refuses the rest at once with an ICMP error, so that nobody waits.
+ * here, and what comes back is a verdict like any other. Small questions (ARP, neighbour discovery, DHCP, echo) are
+ * answered in place, in the batch; TCP and UDP have flows of their own, and send through the outbox. What it does not
+ * do it refuses at once, so that nobody waits.
  */
 import type { FrameBatch } from '../port/batch.ts';
-import type { Forwarder } from '../switch/forwarder.ts';
 import { NONE } from '../switch/shared-map.ts';
-import { ADDRESS_UNKNOWN, KIND_HOST, type Tables } from '../switch/tables.ts';
+import { ADDRESS_UNKNOWN, KIND_HOST } from '../switch/tables.ts';
 import { drop } from '../switch/verdict.ts';
-import type { Clock } from '../sys/clock.ts';
-import type { CounterBlock } from '../telemetry/counters.ts';
 import { DROP } from '../telemetry/drops.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as icmp from '../wire/icmp.ts';
+import * as icmpv6 from '../wire/icmpv6.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
 import * as vnet from '../wire/vnet.ts';
+import type { GatewayContext } from './context.ts';
+import { Dhcp } from './dhcp.ts';
+import { type ForwardBinding, Forwards } from './forwards.ts';
 import { GatewayIcmp } from './icmp.ts';
+import { GatewayIcmpv6 } from './icmpv6.ts';
+import { NeighbourDiscovery } from './ndp.ts';
 import { Neighbours } from './neighbour.ts';
+import { TcpGateway } from './tcp/tcp.ts';
 
 export class Gateway {
   readonly neighbours: Neighbours;
+  readonly ndp: NeighbourDiscovery;
+  readonly icmpv6: GatewayIcmpv6;
+  readonly dhcp: Dhcp;
+  readonly tcp: TcpGateway;
+  readonly #context: GatewayContext;
   readonly #icmp: GatewayIcmp;
-  readonly #tables: Tables;
-  readonly #clock: Clock;
-  readonly #forwarder: Forwarder;
-  readonly #counters: CounterBlock;
+  readonly #forwards: Forwards;
 
-  constructor(tables: Tables, clock: Clock, forwarder: Forwarder, counters: CounterBlock) {
+  constructor(context: GatewayContext) {
+    const { tables, clock, forwarder, counters } = context;
+    this.#context = context;
     this.neighbours = new Neighbours(tables, clock, forwarder);
+    this.ndp = new NeighbourDiscovery(tables, forwarder);
     this.#icmp = new GatewayIcmp(tables, clock, counters);
-    this.#tables = tables;
-    this.#clock = clock;
-    this.#forwarder = forwarder;
-    this.#counters = counters;
+    this.icmpv6 = new GatewayIcmpv6(tables, clock, counters, this.ndp);
+    this.dhcp = new Dhcp(tables, clock);
+    this.tcp = new TcpGateway(context);
+    this.#forwards = new Forwards(context, (forward, fd) => this.tcp.accept(forward, fd));
   }
 
+  // --- what the control thread says -----------------------------------------------------------------------
+  /** Takes note of a VM: its name, and where it may go (the words of an EgressPolicy). */
+  setVm(port: number, name: string, policy: Int32Array): void {
+    this.dhcp.setHostname(port, name);
+    this.#context.policies.set(port, policy);
+  }
+
+  /** Ends the flows of a VM on both sides. */
+  reset(port: number): void {
+    this.tcp.endPort(port);
+  }
+
+  addForward(forward: ForwardBinding): void {
+    this.#forwards.add(forward);
+  }
+
+  /** Stops listening; with `reset` ends the forward's flows, too. */
+  removeForward(number: number, reset: boolean): void {
+    this.#forwards.remove(number);
+    if (reset) this.tcp.endForward(number);
+  }
+
+  /** Writes into `slot` the gateway's advertisement as a router of `network`; false where it has no IPv6. */
+  announceRouter(batch: FrameBatch, slot: number, network: number): boolean {
+    return this.ndp.announceRouter(batch, slot, network);
+  }
+
+  // --- the datapath's round -------------------------------------------------------------------------------
+  /** True while there is something to do that no descriptor and no timer tells of. */
+  get busy(): boolean {
+    return this.tcp.busy;
+  }
+
+  /** Does what is due, and sends what there is to send. */
+  run(): void {
+    const { clock, timers, outbox, sockets } = this.#context;
+    timers.advance(clock.ms);
+    this.tcp.run();
+    outbox.flush();
+    sockets.settle();
+  }
+
+  /** Ends everything, as the thread does. */
+  close(): void {
+    this.#context.sockets.closeAll();
+  }
+
+  // --- frames ---------------------------------------------------------------------------------------------
   /**
    * Handles the frame in `slot`, which the switch gave the gateway. The answer, if any, is in the same slot, and the
    * verdict says where it goes.
@@ -43,11 +101,14 @@ export class Gateway {
   handle(batch: FrameBatch, slot: number, ingress: number): number {
     const view = batch.view;
     const frame = (batch.start[slot] as number) + vnet.VNET_HEADER_BYTES;
+    const packet = frame + ethernet.ETHERNET_HEADER_BYTES;
     switch (ethernet.etherType(view, frame)) {
       case ethernet.ETHERTYPE_ARP:
         return this.neighbours.handle(batch, slot, ingress);
       case ethernet.ETHERTYPE_IPV4:
-        return this.#handleIpv4(batch, slot, ingress, frame + ethernet.ETHERNET_HEADER_BYTES);
+        return this.#handleIpv4(batch, slot, ingress, packet);
+      case ethernet.ETHERTYPE_IPV6:
+        return this.#handleIpv6(batch, slot, ingress, packet);
       default:
         return drop(DROP['no-service']);
     }
@@ -55,25 +116,42 @@ export class Gateway {
 
   #handleIpv4(batch: FrameBatch, slot: number, ingress: number, packet: number): number {
     const view = batch.view;
-    const tables = this.#tables;
+    const { tables } = this.#context;
+    if (this.dhcp.isForGateway(view, packet, ingress)) return this.dhcp.handle(batch, slot, ingress);
     const destination = ipv4.destination(view, packet);
-    const network = tables.network(ingress);
-    if (destination === tables.gatewayAddress(network)) {
-      if (this.#isEcho(view, packet)) {
-        this.#icmp.answerEcho(batch, slot, packet);
-        return ingress;
-      }
-      const code = icmp.PORT_UNREACHABLE;
-      return this.#icmp.refuse(batch, slot, packet, ingress, code, DROP['no-service']);
+    const isOwn = destination === tables.gatewayAddress(tables.network(ingress));
+    if (tables.kind(ingress) === KIND_HOST) {
+      if (!isOwn) return this.#fromHost(batch, slot, ingress, packet, destination);
+    } else if (ipv4.protocol(view, packet) === ipv4.PROTOCOL_TCP && !ipv4.isFragment(view, packet)) {
+      return this.tcp.handle(batch, slot, ingress, packet, true);
     }
-    if (tables.kind(ingress) === KIND_HOST) return this.#fromHost(batch, slot, ingress, packet, destination);
-    return this.#icmp.refuse(batch, slot, packet, ingress, icmp.ADMIN_PROHIBITED, DROP.prohibited);
+    if (isOwn && this.#isEcho(view, packet)) {
+      this.#icmp.answerEcho(batch, slot, packet);
+      return ingress;
+    }
+    const code = isOwn ? icmp.PORT_UNREACHABLE : icmp.ADMIN_PROHIBITED;
+    return this.#icmp.refuse(batch, slot, packet, ingress, code, isOwn ? DROP['no-service'] : DROP.prohibited);
+  }
+
+  #handleIpv6(batch: FrameBatch, slot: number, ingress: number, packet: number): number {
+    const view = batch.view;
+    const { tables } = this.#context;
+    const isHost = tables.kind(ingress) === KIND_HOST;
+    const bytes = (batch.length[slot] as number) - (packet - (batch.start[slot] as number));
+    if (isHost && !ipv6.check(view, packet, bytes)) return drop(DROP.malformed);
+    const protocol = ipv6.transportProtocol(view, packet);
+    if (protocol === ipv4.PROTOCOL_TCP && !isHost) return this.tcp.handle(batch, slot, ingress, packet, false);
+    const isOwn = this.icmpv6.isForGateway(view, packet, ingress);
+    if (isOwn && protocol === ipv6.PROTOCOL_ICMPV6) return this.icmpv6.handle(batch, slot, ingress);
+    return isOwn
+      ? this.icmpv6.refuse6(batch, slot, packet, ingress, icmpv6.PORT_UNREACHABLE, DROP['no-service'])
+      : this.icmpv6.refuse6(batch, slot, packet, ingress, icmpv6.ADMIN_PROHIBITED, DROP.prohibited);
   }
 
   /** The host's packet for a VM that was without carrier, or still is. */
   #fromHost(batch: FrameBatch, slot: number, ingress: number, packet: number, destination: number): number {
-    const tables = this.#tables;
-    const neighbour = tables.neighbours.find(destination, 0, tables.network(ingress), this.#clock.seconds);
+    const { tables, clock, counters, forwarder } = this.#context;
+    const neighbour = tables.neighbours.find(destination, 0, tables.network(ingress), clock.seconds);
     if (neighbour === NONE) return drop(DROP['unknown-unicast']);
     const port = tables.neighbours.value(neighbour);
     if (!tables.carrier(port)) {
@@ -81,13 +159,13 @@ export class Gateway {
     }
     if (tables.macState(port) === ADDRESS_UNKNOWN) {
       // The host may not ask for half a minute, having a MAC that was forgotten here: the VM is asked in its place.
-      this.#counters.dropped(ingress, DROP['unknown-unicast'], 1);
+      counters.dropped(ingress, DROP['unknown-unicast'], 1);
       this.neighbours.askForHost(batch, slot, ingress, destination);
       return port;
     }
     const frame = packet - ethernet.ETHERNET_HEADER_BYTES;
     ethernet.writeDestination(batch.view, frame, tables.macHigh(port), tables.macLow(port));
-    return this.#forwarder.hostToGuest(batch.view, packet, port);
+    return forwarder.hostToGuest(batch.view, packet, port);
   }
 
   #isEcho(view: DataView, packet: number): boolean {

@@ -22,8 +22,8 @@ const QUOTED_PAYLOAD_BYTES = 8;
 const ICMP_CHECKSUM = 2;
 
 /** Errors a port may cause per second, and at once. */
-const ERRORS_PER_SECOND = 100;
-const ERROR_BURST = 50;
+export const ERRORS_PER_SECOND = 100;
+export const ERROR_BURST = 50;
 
 export class GatewayIcmp {
   readonly #tables: Tables;

@@ -7,6 +7,7 @@ import type { CounterBlock } from '../telemetry/counters.ts';
 import { DROP } from '../telemetry/drops.ts';
 import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
 import type { FrameBatch } from './batch.ts';
+import type { PieceQueue } from './piece-queue.ts';
 import type { Port } from './port.ts';
 
 export interface FaultPlan {
@@ -136,6 +137,10 @@ export class FaultyPort implements Port {
 
   transmit(batch: FrameBatch, slots: Int32Array, first: number, count: number): void {
     this.#inner.transmit(batch, slots, first, count);
+  }
+
+  transmitPieces(queue: PieceQueue, first: number, count: number): void {
+    this.#inner.transmitPieces(queue, first, count);
   }
 
   dueInMs(): number {

@@ -4,7 +4,9 @@
  * A VMM holds a TAP's descriptor end exclusively, so the switch reads the other end. Frames come and go in batches,
  * by one `recvmmsg` and one `sendmmsg`; GSO frames stay whole.
  */
+import { nowSeconds } from '../sys/clock.ts';
 import { lacksSegmentation } from '../sys/device-features.ts';
+import { EINVAL } from '../sys/errno.ts';
 import { errno, recvmmsg, sendmmsg } from '../sys/libc.ts';
 import { MessageVector, MSG_DONTWAIT, MSG_TRUNC } from '../sys/message-vector.ts';
 import {
@@ -18,7 +20,11 @@ import { DROP } from '../telemetry/drops.ts';
 import * as vnet from '../wire/vnet.ts';
 import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
 import { type FrameBatch, MAX_FRAME_BYTES, RECEIVED_CUT, RECEIVED_TAGGED, RECEIVED_WHOLE } from './batch.ts';
+import type { PieceQueue } from './piece-queue.ts';
 import { type Port, sendFailure } from './port.ts';
+
+/** How long a device's answer about the segmentation it does is taken to hold, s: asking takes the kernel's RTNL lock. */
+const FEATURE_HOLD_SECONDS = 1;
 
 /** Message headers of one worker: one table to receive into its batch, one to send from it. Shared by its packet ports. */
 export class PacketVectors {
@@ -49,6 +55,10 @@ export class PacketPort implements Port {
   readonly #number: number;
   readonly #vectors: PacketVectors;
   readonly #counters: CounterBlock;
+  /** When the device was asked for what follows, a bit for each virtio-net GSO type: asked about, and found lacking */
+  #askedAtSeconds = 0;
+  #asked = 0;
+  #lacking = 0;
 
   /**
    * @param fd an AF_PACKET socket, see sys/packet-socket
@@ -66,8 +76,12 @@ export class PacketPort implements Port {
     const vector = this.#vectors.receive;
     vector.resetControl(batch.capacity);
     const count = recvmmsg(this.fd, vector.address, batch.capacity, MSG_DONTWAIT, 0);
-    // Nothing waiting, or the interface went down or away: link events tell the control thread which.
-    if (count <= 0) return 0;
+    if (count <= 0) {
+      // The kernel has taken a frame off the queue that no virtio-net header describes (virtio_net_hdr_from_skb: UFO).
+      if (count < 0 && errno() === EINVAL) this.#counters.dropped(this.#number, DROP['bad-offload'], 1);
+      // Else nothing waits, or the interface went down or away: link events tell the control thread which.
+      return 0;
+    }
     let bytes = 0;
     for (let i = 0; i < count; i++) {
       const length = vector.receivedBytes(i);
@@ -94,13 +108,14 @@ export class PacketPort implements Port {
     let refused = 0;
     while (sent + refused < count) {
       const at = sent + refused;
-      const result = sendmmsg(this.fd, vector.headerAddress(at), count - at, MSG_DONTWAIT);
+      const result = this.#send(vector.headerAddress(at), count - at);
       if (result > 0) {
         sent += result;
         continue;
       }
       const reason = sendFailure(errno());
-      if (reason === DROP['queue-full'] && this.#sendSegmented(batch, slots[first + at] as number, at)) {
+      const type = vnet.gsoType(batch.view, batch.start[slots[first + at] as number] as number);
+      if (reason === DROP['queue-full'] && this.#sendSegmented(type, vector.headerAddress(at))) {
         sent++;
         continue;
       }
@@ -112,16 +127,68 @@ export class PacketPort implements Port {
     this.#counters.sent(this.#number, sent, bytes);
   }
 
+  transmitPieces(queue: PieceQueue, first: number, count: number): void {
+    const { vector } = queue;
+    const end = first + count;
+    let refused = 0;
+    let at = first;
+    while (at < end) {
+      const result = this.#send(vector.headerAddress(at), end - at);
+      if (result > 0) {
+        at += result;
+        continue;
+      }
+      const reason = sendFailure(errno());
+      const type = vnet.gsoType(queue.view, queue.headers(at));
+      if (reason !== DROP['queue-full'] || !this.#sendSegmented(type, vector.headerAddress(at))) {
+        this.#counters.dropped(this.#number, reason, 1);
+        queue.refused[at] = 1;
+        refused++;
+      }
+      at++;
+    }
+    this.#counters.sent(this.#number, count - refused, queue.sentBytes(first, count));
+  }
+
+  /**
+   * `sendmmsg` of `count` headers. A frame that {@link receive} counts bad-offload, met behind others in the same call, leaves
+   * its EINVAL for whichever call on the socket comes next (recvmmsg(2), BUGS): what is refused twice is refused for its
+   * own sake.
+   */
+  #send(headers: number, count: number): number {
+    const sent = sendmmsg(this.fd, headers, count, MSG_DONTWAIT);
+    if (sent > 0 || errno() !== EINVAL) return sent;
+    const again = sendmmsg(this.fd, headers, count, MSG_DONTWAIT);
+    if (again > 0 || errno() !== EINVAL) this.#counters.dropped(this.#number, DROP['bad-offload'], 1);
+    return again;
+  }
+
   /**
    * Has the kernel segment a frame for a device that cannot: only what goes through the device's queue is. Returns
    * whether that was what it lacked.
    */
-  #sendSegmented(batch: FrameBatch, slot: number, header: number): boolean {
-    const type = vnet.gsoType(batch.view, batch.start[slot] as number) & ~vnet.GSO_ECN;
-    if (type === vnet.GSO_NONE || !lacksSegmentation(this.fd, type)) return false;
+  #sendSegmented(gsoType: number, header: number): boolean {
+    const type = gsoType & ~vnet.GSO_ECN;
+    if (type === vnet.GSO_NONE || !this.#lacks(type)) return false;
     bypassQueue(this.fd, false);
-    const sent = sendmmsg(this.fd, this.#vectors.send.headerAddress(header), 1, MSG_DONTWAIT) > 0;
+    const sent = this.#send(header, 1) > 0;
     bypassQueue(this.fd, true);
     return sent;
+  }
+
+  /** {@link lacksSegmentation}, remembered for a while: a full TAP asks about each GSO frame. */
+  #lacks(type: number): boolean {
+    const now = nowSeconds();
+    if (now - this.#askedAtSeconds >= FEATURE_HOLD_SECONDS) {
+      this.#askedAtSeconds = now;
+      this.#asked = 0;
+      this.#lacking = 0;
+    }
+    const bit = 1 << type;
+    if ((this.#asked & bit) === 0) {
+      this.#asked |= bit;
+      if (lacksSegmentation(this.fd, type)) this.#lacking |= bit;
+    }
+    return (this.#lacking & bit) !== 0;
   }
 }

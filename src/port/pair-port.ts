@@ -3,6 +3,7 @@ import type { CounterBlock } from '../telemetry/counters.ts';
 import { DROP } from '../telemetry/drops.ts';
 import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
 import { type FrameBatch, MAX_FRAME_BYTES, RECEIVED_CUT, RECEIVED_WHOLE } from './batch.ts';
+import type { PieceQueue } from './piece-queue.ts';
 import type { Port } from './port.ts';
 
 /** Frames one end may hold before it refuses more. */
@@ -64,6 +65,18 @@ export class PairPort implements Port {
       } else {
         this.#counters.dropped(this.#number, DROP['queue-full'], 1);
       }
+    }
+  }
+
+  transmitPieces(queue: PieceQueue, first: number, count: number): void {
+    for (let i = first; i < first + count; i++) {
+      const frame = queue.copy(i);
+      if (this.#peer?.feed(frame)) {
+        this.#counters.sent(this.#number, 1, frame.length - VNET_HEADER_BYTES);
+        continue;
+      }
+      this.#counters.dropped(this.#number, DROP['queue-full'], 1);
+      queue.refused[i] = 1;
     }
   }
 }

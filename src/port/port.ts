@@ -2,6 +2,7 @@
 import { EAGAIN, EMSGSIZE, ENETDOWN, ENOBUFS } from '../sys/errno.ts';
 import { DROP } from '../telemetry/drops.ts';
 import type { FrameBatch } from './batch.ts';
+import type { PieceQueue } from './piece-queue.ts';
 
 export interface Port {
   /** Descriptor that is readable while frames wait, -1 when there is none */
@@ -13,6 +14,11 @@ export interface Port {
    * leave is counted and skipped, the rest go on. The slots' bytes are the caller's again on return.
    */
   transmit(batch: FrameBatch, slots: Int32Array, first: number, count: number): void;
+  /**
+   * {@link transmit} for frames in two pieces, `count` of the queue from its frame `first` on. What cannot leave is
+   * counted, and marked in the queue.
+   */
+  transmitPieces(queue: PieceQueue, first: number, count: number): void;
   /** Milliseconds until {@link receive} has something although `fd` is not readable; negative for never. */
   dueInMs?(): number;
 }

@@ -2,10 +2,11 @@
  * A port on the descriptor end of a TAP that the switch holds itself: the host port. The TAP driver takes and gives
  * one frame per system call, whole GSO frames included.
  */
-import { errno, read, write } from '../sys/libc.ts';
+import { errno, read, write, writev } from '../sys/libc.ts';
 import type { CounterBlock } from '../telemetry/counters.ts';
 import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
 import { type FrameBatch, MAX_FRAME_BYTES, RECEIVED_CUT, RECEIVED_WHOLE } from './batch.ts';
+import type { PieceQueue } from './piece-queue.ts';
 import { type Port, sendFailure } from './port.ts';
 
 export class TapPort implements Port {
@@ -50,5 +51,18 @@ export class TapPort implements Port {
       bytes += length - VNET_HEADER_BYTES;
     }
     this.#counters.sent(this.#number, sent, bytes);
+  }
+
+  transmitPieces(queue: PieceQueue, first: number, count: number): void {
+    let sent = 0;
+    for (let i = first; i < first + count; i++) {
+      if (writev(this.fd, queue.vector.iovecAddress(i), 2) < 0) {
+        this.#counters.dropped(this.#number, sendFailure(errno()), 1);
+        queue.refused[i] = 1;
+        continue;
+      }
+      sent++;
+    }
+    this.#counters.sent(this.#number, sent, queue.sentBytes(first, count));
   }
 }

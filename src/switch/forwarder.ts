@@ -5,6 +5,9 @@
  * fields), then, from a VM, against the source policy. The destination decides the rest:
  *
  *     gateway's MAC, ARP to everyone     the gateway (port 0), which answers, or gives a verdict of its own
+ *     DHCP to everyone; multicast        the same
+ *       that looks for a neighbour or
+ *       router, or is for routers
  *     host port's MAC                    the host port, if the host policy lets it pass
  *     01:80:c2:00:00:0x                  dropped, as every bridge does
  *     other multicast and broadcast      isolated: dropped. Shared: flooded to the other VMs, within a rate
@@ -21,8 +24,13 @@ import { type FrameBatch, RECEIVED_CUT, RECEIVED_TAGGED } from '../port/batch.ts
 import type { Clock } from '../sys/clock.ts';
 import { DROP } from '../telemetry/drops.ts';
 import * as arp from '../wire/arp.ts';
+import * as dhcp from '../wire/dhcp.ts';
 import * as ethernet from '../wire/ethernet.ts';
+import * as icmpv6 from '../wire/icmpv6.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import * as ipv6 from '../wire/ipv6.ts';
+import * as ndp from '../wire/ndp.ts';
+import * as udp from '../wire/udp.ts';
 import * as vnet from '../wire/vnet.ts';
 import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from './gateway-mac.ts';
 import { HOST_OK, HostPolicy } from './host-policy.ts';
@@ -36,6 +44,8 @@ import { drop, FLOOD } from './verdict.ts';
 const RESERVED_HIGH = 0x0180;
 const RESERVED_LOW = 0xc2000000 | 0;
 const RESERVED_LOW_MASK = ~0x0f;
+/** 255.255.255.255 */
+const LIMITED_BROADCAST = -1;
 
 /** Frames a VM may have flooded to its network per second, and at once. */
 export const FLOODS_PER_SECOND = 1000;
@@ -95,7 +105,7 @@ export class Forwarder {
     const network = tables.network(ingress);
     if (ethernet.isMulticast(view, frame)) {
       if (isReserved(high, low)) return drop(DROP['reserved-multicast']);
-      if (type === ethernet.ETHERTYPE_ARP) return GATEWAY_PORT;
+      if (this.#asksGateway(view, frame, type, network)) return GATEWAY_PORT;
       return tables.isolated(network) ? drop(DROP.isolated) : this.flood(ingress);
     }
     const host = tables.hostPort(network);
@@ -113,6 +123,21 @@ export class Forwarder {
     if (port === ingress) return drop(DROP.hairpin);
     if (tables.isolated(network)) return drop(DROP.isolated);
     return tables.carrier(port) ? port : drop(DROP['port-down']);
+  }
+
+  /** Whether a VM's broadcast or multicast is a question that the gateway answers. */
+  #asksGateway(view: DataView, frame: number, type: number, network: number): boolean {
+    const packet = frame + ethernet.ETHERNET_HEADER_BYTES;
+    switch (type) {
+      case ethernet.ETHERTYPE_ARP:
+        return true;
+      case ethernet.ETHERTYPE_IPV4:
+        return ethernet.isBroadcast(view, frame) && isDhcp(view, packet);
+      case ethernet.ETHERTYPE_IPV6:
+        return this.#tables.hasGateway6(network) && isForRouters(view, packet);
+      default:
+        return false;
+    }
   }
 
   #fromHost(view: DataView, frame: number, bytes: number, type: number, ingress: number): number {
@@ -149,4 +174,29 @@ export class Forwarder {
 
 function isReserved(high: number, low: number): boolean {
   return high === RESERVED_HIGH && (low & RESERVED_LOW_MASK) === RESERVED_LOW;
+}
+
+/** True for a DHCP client's broadcast (RFC 2131 section 4.1). The packet passed `ipv4.check`. */
+function isDhcp(view: DataView, packet: number): boolean {
+  if (ipv4.destination(view, packet) !== LIMITED_BROADCAST) return false;
+  if (ipv4.protocol(view, packet) !== ipv4.PROTOCOL_UDP || ipv4.isFragment(view, packet)) return false;
+  const datagram = packet + ipv4.headerLength(view, packet);
+  const bytes = ipv4.totalLength(view, packet) - ipv4.headerLength(view, packet);
+  return (
+    udp.check(view, datagram, bytes) &&
+    udp.destinationPort(view, datagram) === dhcp.SERVER_PORT &&
+    udp.sourcePort(view, datagram) === dhcp.CLIENT_PORT
+  );
+}
+
+/**
+ * True for solicitations of a neighbour or router (RFC 4861) and for reports of the groups listened to (RFC 3810), which
+ * are for routers alone. The packet passed `ipv6.check` and the source policy.
+ */
+function isForRouters(view: DataView, packet: number): boolean {
+  if (ipv6.transportProtocol(view, packet) !== ipv6.PROTOCOL_ICMPV6) return false;
+  const message = ipv6.transportOffset(view, packet);
+  const type = icmpv6.type(view, message);
+  const solicits = type === ndp.NEIGHBOUR_SOLICITATION || type === ndp.ROUTER_SOLICITATION;
+  return solicits || icmpv6.isListenerReport(view, message);
 }

@@ -1,14 +1,18 @@
 /**
  * What the workers know about ports and networks, in shared memory: written by the control thread when something is
- * attached or changes, and by a worker when it learns a port's addresses.
+ * attached or changes, and by a worker when it learns a port's addresses. The networks' part is network-table.ts.
  *
  * A port is a number from 1 to MAX_PORTS - 1. Port 0 stands for the gateway of whichever network a frame is in, and
  * no real port has that number. Identity is the port: addresses are attributes of it.
  *
- * The lookups from address to port are a {@link SharedMap} each: `fdb` by MAC, `neighbours` by IPv4 address, both
- * within a network. `hostFlows` remembers the flows the host began over its host port (switch/host-policy).
+ * The lookups from address to port are a {@link SharedMap} each: `fdb` by MAC, `neighbours` by IPv4 address,
+ * `neighbours6` by IPv6 address, all within a network. `hostFlows` remembers the flows the host began over its host
+ * port (switch/host-policy).
+ *
+ * In a network of clones many ports have the same addresses: each has its own, and no lookup leads to any of them.
  */
 import { MAX_NETWORKS } from '../config/limits.ts';
+import { allocateNetworks, type NetworkMemory, NetworkTable } from './network-table.ts';
 import { allocateSharedMap, NONE, PINNED, SharedMap } from './shared-map.ts';
 
 export const MAX_PORTS = 4096;
@@ -29,6 +33,7 @@ export const MAX_IPV6_ADDRESSES = 8;
 /** Silence after which a learned MAC is no destination any more, `s`. */
 export const FDB_AGE_SECONDS = 300;
 const FDB_CAPACITY = 4 * MAX_PORTS;
+const IPV6_CAPACITY = 2 * MAX_IPV6_ADDRESSES * MAX_PORTS;
 const HOST_FLOW_CAPACITY = 65_536;
 
 const PORT_INTS = 64;
@@ -43,136 +48,50 @@ const IP = 7;
 const FDB_ENTRY = 8;
 const IPV6_COUNT = 9;
 const MAC_SEEN = 10;
+const LEASE = 11;
+const IPV6_CONFIGURED = 12;
 const IPV6 = 16;
 
-const NETWORK_INTS = 16;
-const ISOLATED = 0;
-const GATEWAY_ADDRESS = 1;
-const SUBNET = 2;
-const MASK = 3;
-const HOST_PORT = 4;
-const HOST_ADDRESS = 5;
-
-const PORT_NUMBERS = 65_536;
-const ALLOW_INTS = PORT_NUMBERS / 32;
-/** Bitmaps of the host's ports that guests of a network may reach: one per network and protocol. */
-const ALLOW_TCP = 0;
-const ALLOW_UDP = 1;
-
-export interface TableMemory {
+export interface TableMemory extends NetworkMemory {
   readonly ports: SharedArrayBuffer;
-  readonly networks: SharedArrayBuffer;
-  readonly allowed: SharedArrayBuffer;
   readonly fdb: SharedArrayBuffer;
   readonly neighbours: SharedArrayBuffer;
+  readonly neighbours6: SharedArrayBuffer;
   readonly hostFlows: SharedArrayBuffer;
 }
 
 export function allocateTables(): TableMemory {
-  const ints = (count: number) => new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT);
   return {
-    ports: ints(MAX_PORTS * PORT_INTS),
-    networks: ints(MAX_NETWORKS * NETWORK_INTS),
-    allowed: ints(MAX_NETWORKS * 2 * ALLOW_INTS),
+    ...allocateNetworks(),
+    ports: new SharedArrayBuffer(MAX_PORTS * PORT_INTS * Int32Array.BYTES_PER_ELEMENT),
     fdb: allocateSharedMap(FDB_CAPACITY),
     neighbours: allocateSharedMap(FDB_CAPACITY),
+    neighbours6: allocateSharedMap(IPV6_CAPACITY),
     hostFlows: allocateSharedMap(HOST_FLOW_CAPACITY),
   };
 }
 
-export interface NetworkRecord {
-  readonly isolated: boolean;
-  /** IPv4 addresses as int32 */
-  readonly gateway: number;
-  readonly subnet: number;
-  readonly mask: number;
-}
-
-export class Tables {
+export class Tables extends NetworkTable {
   readonly fdb: SharedMap;
   readonly neighbours: SharedMap;
   readonly hostFlows: SharedMap;
+  readonly #neighbours6: SharedMap;
   readonly #ports: Int32Array;
-  readonly #networks: Int32Array;
-  readonly #allowed: Int32Array;
   readonly #owner: number;
 
   /** @param owner number of this thread among those that share the memory */
   constructor(memory: TableMemory, owner: number) {
+    super(memory);
     this.fdb = new SharedMap(memory.fdb);
     this.neighbours = new SharedMap(memory.neighbours);
+    this.#neighbours6 = new SharedMap(memory.neighbours6);
     this.hostFlows = new SharedMap(memory.hostFlows);
     this.#ports = new Int32Array(memory.ports);
-    this.#networks = new Int32Array(memory.networks);
-    this.#allowed = new Int32Array(memory.allowed);
     this.#owner = owner;
   }
 
   get owner(): number {
     return this.#owner;
-  }
-
-  // --- networks -------------------------------------------------------------------------------------------
-  setNetwork(network: number, record: NetworkRecord): void {
-    const base = network * NETWORK_INTS;
-    this.#networks[base + ISOLATED] = record.isolated ? 1 : 0;
-    this.#networks[base + GATEWAY_ADDRESS] = record.gateway;
-    this.#networks[base + SUBNET] = record.subnet;
-    this.#networks[base + MASK] = record.mask;
-    this.#networks[base + HOST_PORT] = 0;
-  }
-
-  /** Makes `port` the host port of `network`, with the host's address there (int32). */
-  setHostPort(network: number, port: number, address: number): void {
-    const base = network * NETWORK_INTS;
-    this.#networks[base + HOST_ADDRESS] = address;
-    this.#networks[base + HOST_PORT] = port;
-  }
-
-  isolated(network: number): boolean {
-    return this.#networks[network * NETWORK_INTS + ISOLATED] === 1;
-  }
-
-  gatewayAddress(network: number): number {
-    return this.#networks[network * NETWORK_INTS + GATEWAY_ADDRESS] as number;
-  }
-
-  /** Number of the network's host port, 0 when it has none. */
-  hostPort(network: number): number {
-    return this.#networks[network * NETWORK_INTS + HOST_PORT] as number;
-  }
-
-  hostAddress(network: number): number {
-    return this.#networks[network * NETWORK_INTS + HOST_ADDRESS] as number;
-  }
-
-  inSubnet(network: number, address: number): boolean {
-    const base = network * NETWORK_INTS;
-    return (
-      ((address ^ (this.#networks[base + SUBNET] as number)) & (this.#networks[base + MASK] as number)) === 0
-    );
-  }
-
-  /** True for the first and the last address of the network's subnet, which are nobody's. */
-  isBroadcast(network: number, address: number): boolean {
-    const base = network * NETWORK_INTS;
-    const subnet = this.#networks[base + SUBNET] as number;
-    return address === subnet || address === (subnet | ~(this.#networks[base + MASK] as number));
-  }
-
-  allowFromGuests(network: number, protocol: 'tcp' | 'udp', port: number): void {
-    const at = this.#allowIndex(network, protocol === 'tcp' ? ALLOW_TCP : ALLOW_UDP, port);
-    this.#allowed[at] = (this.#allowed[at] as number) | (1 << (port & 31));
-  }
-
-  /** True when guests of `network` may begin flows to the host's TCP (`udp` false) or UDP port. */
-  allowedFromGuests(network: number, udp: boolean, port: number): boolean {
-    const at = this.#allowIndex(network, udp ? ALLOW_UDP : ALLOW_TCP, port);
-    return (((this.#allowed[at] as number) >>> (port & 31)) & 1) === 1;
-  }
-
-  #allowIndex(network: number, bitmap: number, port: number): number {
-    return (network * 2 + bitmap) * ALLOW_INTS + (port >>> 5);
   }
 
   // --- ports ----------------------------------------------------------------------------------------------
@@ -189,6 +108,7 @@ export class Tables {
   removePort(port: number): void {
     this.fdb.removeValue(port, this.#owner);
     this.neighbours.removeValue(port, this.#owner);
+    this.#neighbours6.removeValue(port, this.#owner);
     this.hostFlows.removeValue(port, this.#owner);
     this.#ports[port * PORT_INTS + KIND] = KIND_NONE;
   }
@@ -207,6 +127,15 @@ export class Tables {
 
   setCarrier(port: number, carrier: boolean): void {
     this.#ports[port * PORT_INTS + CARRIER] = carrier ? 1 : 0;
+  }
+
+  /** Address that the port is offered by DHCP, int32, 0 for none. */
+  leaseAddress(port: number): number {
+    return this.#ports[port * PORT_INTS + LEASE] as number;
+  }
+
+  setLease(port: number, address: number): void {
+    this.#ports[port * PORT_INTS + LEASE] = address;
   }
 
   // --- a port's MAC ---------------------------------------------------------------------------------------
@@ -228,12 +157,15 @@ export class Tables {
    */
   bindMac(port: number, high: number, low: number, state: number, now: number): boolean {
     const network = this.network(port);
-    // Aged or not: an entry that is no destination any more still tells whose the address is.
-    const held = this.fdb.find(low, high, network, 0);
-    if (held !== NONE && !this.#yields(this.fdb.value(held), MAC_STATE, port, state)) return false;
-    const expiry = state === ADDRESS_CONFIGURED ? PINNED : now + FDB_AGE_SECONDS;
-    const entry = this.fdb.insert(low, high, network, port, expiry, this.#owner);
-    if (entry === NONE) return false;
+    let entry = NONE;
+    if (!this.clones(network)) {
+      // Aged or not: an entry that is no destination any more still tells whose the address is.
+      const held = this.fdb.find(low, high, network, 0);
+      if (held !== NONE && !this.#yields(this.fdb.value(held), MAC_STATE, port, state)) return false;
+      const expiry = state === ADDRESS_CONFIGURED ? PINNED : now + FDB_AGE_SECONDS;
+      entry = this.fdb.insert(low, high, network, port, expiry, this.#owner);
+      if (entry === NONE) return false;
+    }
     const base = port * PORT_INTS;
     this.#ports[base + MAC_HIGH] = high;
     this.#ports[base + MAC_LOW] = low;
@@ -287,17 +219,23 @@ export class Tables {
   /** Gives a port its IPv4 address (int32). False like {@link bindMac}. */
   bindIp(port: number, address: number, state: number, now: number): boolean {
     const network = this.network(port);
-    const held = this.neighbours.find(address, 0, network, now);
-    if (held !== NONE && !this.#yields(this.neighbours.value(held), IP_STATE, port, state)) return false;
-    if (this.neighbours.insert(address, 0, network, port, PINNED, this.#owner) === NONE) return false;
+    if (!this.clones(network)) {
+      const held = this.neighbours.find(address, 0, network, now);
+      if (held !== NONE && !this.#yields(this.neighbours.value(held), IP_STATE, port, state)) return false;
+      if (this.neighbours.insert(address, 0, network, port, PINNED, this.#owner) === NONE) return false;
+    }
     const base = port * PORT_INTS;
     this.#ports[base + IP] = address;
     this.#ports[base + IP_STATE] = state;
     return true;
   }
 
-  /** True when `words` (4 int32) is one of the port's IPv6 addresses. */
+  /** True when these four words are one of the port's IPv6 addresses. */
   hasIpv6(port: number, word0: number, word1: number, word2: number, word3: number): boolean {
+    return this.#findIpv6(port, word0, word1, word2, word3) !== NONE;
+  }
+
+  #findIpv6(port: number, word0: number, word1: number, word2: number, word3: number): number {
     const base = port * PORT_INTS;
     const count = this.#ports[base + IPV6_COUNT] as number;
     for (let at = base + IPV6; at < base + IPV6 + count * 4; at += 4) {
@@ -307,28 +245,63 @@ export class Tables {
         this.#ports[at + 2] === word2 &&
         this.#ports[at + 3] === word3
       ) {
-        return true;
+        return at;
       }
     }
-    return false;
+    return NONE;
   }
 
-  /** Adds an IPv6 address to a port. False when it has as many as it may, or another port of its network has it. */
-  bindIpv6(port: number, word0: number, word1: number, word2: number, word3: number): boolean {
+  /**
+   * Adds an IPv6 address to a port. False when it has as many as it may, or another port of its network has it, unless
+   * it is configured here and only learned there.
+   */
+  bindIpv6(
+    port: number,
+    word0: number,
+    word1: number,
+    word2: number,
+    word3: number,
+    state: number = ADDRESS_LEARNED,
+  ): boolean {
     const base = port * PORT_INTS;
     const count = this.#ports[base + IPV6_COUNT] as number;
     if (count >= MAX_IPV6_ADDRESSES) return false;
     const network = this.network(port);
-    for (let other = 1; other < MAX_PORTS; other++) {
-      if (other === port || this.kind(other) === KIND_NONE || this.network(other) !== network) continue;
-      if (this.hasIpv6(other, word0, word1, word2, word3)) return false;
+    if (!this.clones(network)) {
+      const prefix = prefixKey(word0, word1, network);
+      const held = this.#neighbours6.find(word3, word2, prefix, 0);
+      const holder = held === NONE ? port : this.#neighbours6.value(held);
+      if (holder !== port) {
+        if (state !== ADDRESS_CONFIGURED || !this.#yieldIpv6(holder, word0, word1, word2, word3))
+          return false;
+      }
+      if (this.#neighbours6.insert(word3, word2, prefix, port, PINNED, this.#owner) === NONE) return false;
     }
-    const at = base + IPV6 + count * 4;
+    let at = base + IPV6 + count * 4;
+    if (state === ADDRESS_CONFIGURED) {
+      // Configured ones stand first: the rest can be forgotten by their count.
+      const first = base + IPV6 + (this.#ports[base + IPV6_CONFIGURED] as number) * 4;
+      this.#ports.copyWithin(at, first, first + 4);
+      this.#ports[base + IPV6_CONFIGURED] = (this.#ports[base + IPV6_CONFIGURED] as number) + 1;
+      at = first;
+    }
     this.#ports[at] = word0;
     this.#ports[at + 1] = word1;
     this.#ports[at + 2] = word2;
     this.#ports[at + 3] = word3;
     this.#ports[base + IPV6_COUNT] = count + 1;
+    return true;
+  }
+
+  /** Takes an address from a port that only learned it. False when the port is configured with it or has another. */
+  #yieldIpv6(holder: number, word0: number, word1: number, word2: number, word3: number): boolean {
+    const base = holder * PORT_INTS;
+    const at = this.#findIpv6(holder, word0, word1, word2, word3);
+    if (at < base + IPV6 + (this.#ports[base + IPV6_CONFIGURED] as number) * 4) return false;
+    const count = (this.#ports[base + IPV6_COUNT] as number) - 1;
+    const last = base + IPV6 + count * 4;
+    this.#ports.copyWithin(at, last, last + 4);
+    this.#ports[base + IPV6_COUNT] = count;
     return true;
   }
 
@@ -345,13 +318,37 @@ export class Tables {
       this.neighbours.remove(this.ip(port), 0, network, this.#owner);
       this.#ports[base + IP_STATE] = ADDRESS_UNKNOWN;
     }
-    this.#ports[base + IPV6_COUNT] = 0;
+    this.#forgetLearnedIpv6(port);
+  }
+
+  #forgetLearnedIpv6(port: number): void {
+    const base = port * PORT_INTS;
+    const network = this.network(port);
+    const count = this.#ports[base + IPV6_COUNT] as number;
+    const configured = this.#ports[base + IPV6_CONFIGURED] as number;
+    this.#ports[base + IPV6_COUNT] = configured;
+    for (let at = base + IPV6 + configured * 4; at < base + IPV6 + count * 4; at += 4) {
+      const prefix = prefixKey(this.#ports[at] as number, this.#ports[at + 1] as number, network);
+      const [word2, word3] = [this.#ports[at + 2] as number, this.#ports[at + 3] as number];
+      this.#neighbours6.remove(word3, word2, prefix, this.#owner);
+    }
   }
 
   /** Frees locks that the thread `owner`, which is gone, may have died holding. */
   unlockDead(owner: number): void {
     this.fdb.unlockDead(owner);
     this.neighbours.unlockDead(owner);
+    this.#neighbours6.unlockDead(owner);
     this.hostFlows.unlockDead(owner);
   }
+}
+
+/**
+ * Key of an IPv6 address's upper half within a network, whose number is its last bits (MAX_NETWORKS is a power of two). Two halves may share one, so
+ * that of two addresses with the same lower half the second is refused although it is free: a squatter could have
+ * taken the address itself.
+ */
+function prefixKey(word0: number, word1: number, network: number): number {
+  const hash = Math.imul(Math.imul(word0, 0x9e3779b1) ^ word1, 0x85ebca6b);
+  return (hash & -MAX_NETWORKS) | network;
 }

@@ -3,6 +3,12 @@
  * gateway), FLOOD, or a drop with its reason.
  */
 
+/**
+ * The gateway has kept the frame: nothing leaves in its slot, and nothing was lost. Only the gateway says so; the
+ * number is its port's.
+ */
+export const KEPT = 0;
+
 /** To every port of the network that may have it, but the one it came from. */
 export const FLOOD = -1;
 

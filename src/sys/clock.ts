@@ -2,8 +2,8 @@
 import { clockGettime } from './libc.ts';
 import { mapMemory } from './memory.ts';
 
-// CLOCK_MONOTONIC_COARSE (linux/time.h): a timer tick of resolution is all that ageing and rate limits need.
-const CLOCK_MONOTONIC_COARSE = 6;
+// CLOCK_MONOTONIC (linux/time.h); the coarse one would save 20 ns a reading, and is up to 4 ms late for TCP's timers.
+const CLOCK_MONOTONIC = 1;
 const NANOSECONDS_OFFSET = 8;
 const NANOSECONDS_PER_MS = 1e6;
 
@@ -20,7 +20,7 @@ export class Clock {
 
   /** Brings both fields up to date. */
   tick(): void {
-    clockGettime(CLOCK_MONOTONIC_COARSE, this.#timespec.address);
+    clockGettime(CLOCK_MONOTONIC, this.#timespec.address);
     const { view } = this.#timespec;
     this.seconds = view.getInt32(0, true);
     const ms = (view.getInt32(NANOSECONDS_OFFSET, true) / NANOSECONDS_PER_MS) | 0;

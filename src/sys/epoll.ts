@@ -4,7 +4,13 @@ import { check, epollCreate1, epollCtl, epollWait, errno } from './libc.ts';
 import { type Memory, mapMemory, unmapMemory } from './memory.ts';
 
 export const EPOLLIN = 0x1;
-export const EPOLLET = 0x80000000;
+export const EPOLLOUT = 0x4;
+export const EPOLLERR = 0x8;
+export const EPOLLHUP = 0x10;
+/** The peer has closed its half of a stream */
+export const EPOLLRDHUP = 0x2000;
+/** Reported when it changes, not while it lasts; a negative int32, as a mask of events is one */
+export const EPOLLET = 0x80000000 | 0;
 
 const EPOLL_CLOEXEC = 0x80000;
 const EPOLL_CTL_ADD = 1;
@@ -23,25 +29,34 @@ export class Epoll {
   readonly #memory: Memory;
   readonly #capacity: number;
   readonly #tokens: Int32Array;
+  readonly #events: Int32Array;
 
   /** @param fd from {@link openEpoll}  @param capacity events taken per wait */
   constructor(fd: number, capacity: number) {
     this.fd = fd;
     this.#capacity = capacity;
-    this.#memory = mapMemory(capacity * EVENT_BYTES);
+    // One more, behind those taken, for the event that is added.
+    this.#memory = mapMemory((capacity + 1) * EVENT_BYTES);
     this.#tokens = new Int32Array(capacity);
+    this.#events = new Int32Array(capacity);
   }
 
   /** Watches `fd` for `events`; readiness is reported as `token` (int32). */
   add(fd: number, events: number, token: number): void {
-    const event = Buffer.alloc(EVENT_BYTES);
-    event.writeUInt32LE(events >>> 0, 0);
-    event.writeInt32LE(token, DATA_OFFSET);
-    check(`epoll add fd ${fd}`, epollCtl(this.fd, EPOLL_CTL_ADD, fd, event));
+    const result = this.tryAdd(fd, events, token);
+    if (result !== 0) throw new SysError(`epoll add fd ${fd}`, result);
+  }
+
+  /** {@link add} that returns 0 or the error's number. */
+  tryAdd(fd: number, events: number, token: number): number {
+    const at = this.#capacity * EVENT_BYTES;
+    this.#memory.view.setInt32(at, events, true);
+    this.#memory.view.setInt32(at + DATA_OFFSET, token, true);
+    return epollCtl(this.fd, EPOLL_CTL_ADD, fd, this.#memory.address + at) < 0 ? errno() : 0;
   }
 
   remove(fd: number): void {
-    check(`epoll remove fd ${fd}`, epollCtl(this.fd, EPOLL_CTL_DEL, fd, null));
+    check(`epoll remove fd ${fd}`, epollCtl(this.fd, EPOLL_CTL_DEL, fd, 0));
   }
 
   /**
@@ -56,6 +71,7 @@ export class Epoll {
       throw new SysError('epoll_wait', number);
     }
     for (let i = 0; i < ready; i++) {
+      this.#events[i] = this.#memory.view.getInt32(i * EVENT_BYTES, true);
       this.#tokens[i] = this.#memory.view.getInt32(i * EVENT_BYTES + DATA_OFFSET, true);
     }
     return ready;
@@ -63,6 +79,11 @@ export class Epoll {
 
   token(index: number): number {
     return this.#tokens[index] as number;
+  }
+
+  /** What happened: a mask of EPOLL*. */
+  events(index: number): number {
+    return this.#events[index] as number;
   }
 
   /** Frees the event table; the descriptor belongs to whoever opened it. */

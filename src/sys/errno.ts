@@ -51,12 +51,19 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   115: 'EINPROGRESS',
 };
 
+export const EPERM = 1;
 export const EINTR = 4;
 export const EAGAIN = 11;
+export const EACCES = 13;
+export const ENFILE = 23;
 export const EINVAL = 22;
 export const EMSGSIZE = 90;
 export const ENETDOWN = 100;
+export const ECONNABORTED = 103;
+export const ENETUNREACH = 101;
 export const ENOBUFS = 105;
+export const ECONNREFUSED = 111;
+export const EHOSTUNREACH = 113;
 
 /** Name of an error number, `ERRNO_<n>` where this table has none. */
 export function errnoName(errno: number): string {

@@ -30,6 +30,16 @@ export const mmap: (
 ) => number = lib.func('intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)');
 export const munmap: (address: number, bytes: number) => number = lib.func('int munmap(uintptr_t, size_t)');
 
+export const memmove: (to: number, from: number, bytes: number) => number = lib.func(
+  'uintptr_t memmove(uintptr_t, uintptr_t, size_t)',
+);
+/** Copies bytes out of raw memory into an array. */
+export const memcpyOut: (to: Uint8Array, from: number, bytes: number) => number = lib.func(
+  'memcpy',
+  'uintptr_t',
+  ['_Out_ void *', 'uintptr_t', 'size_t'],
+);
+
 // --- descriptors ------------------------------------------------------------------------------------------
 export const open: (path: string, flags: number, mode: number) => number = lib.func(
   'int open(const char *, int, int)',
@@ -54,8 +64,8 @@ export const write: (fd: number, address: number, bytes: number) => number = lib
 
 // --- readiness --------------------------------------------------------------------------------------------
 export const epollCreate1: (flags: number) => number = lib.func('int epoll_create1(int)');
-export const epollCtl: (epfd: number, op: number, fd: number, event: Bytes) => number = lib.func(
-  'int epoll_ctl(int, int, int, void *)',
+export const epollCtl: (epfd: number, op: number, fd: number, event: number) => number = lib.func(
+  'int epoll_ctl(int, int, int, uintptr_t)',
 );
 export const epollWait: (epfd: number, events: number, maxEvents: number, timeoutMs: number) => number =
   lib.func('int epoll_wait(int, uintptr_t, int, int)');
@@ -65,6 +75,9 @@ export const socket: (domain: number, type: number, protocol: number) => number 
   lib.func('int socket(int, int, int)');
 export const bind: (fd: number, address: Bytes, bytes: number) => number = lib.func(
   'int bind(int, void *, unsigned int)',
+);
+export const connect: (fd: number, address: Bytes, bytes: number) => number = lib.func(
+  'int connect(int, void *, unsigned int)',
 );
 export const getsockname: (fd: number, address: Bytes, bytes: Bytes) => number = lib.func(
   'int getsockname(int, _Out_ void *, _Inout_ void *)',
@@ -83,6 +96,40 @@ export const recvmmsg: (fd: number, vector: number, count: number, flags: number
   lib.func('int recvmmsg(int, uintptr_t, unsigned int, int, uintptr_t)');
 export const sendmmsg: (fd: number, vector: number, count: number, flags: number) => number = lib.func(
   'int sendmmsg(int, uintptr_t, unsigned int, int)',
+);
+
+export const socketpair: (domain: number, type: number, protocol: number, fds: Bytes) => number = lib.func(
+  'int socketpair(int, int, int, _Out_ void *)',
+);
+export const listen: (fd: number, backlog: number) => number = lib.func('int listen(int, int)');
+export const shutdown: (fd: number, how: number) => number = lib.func('int shutdown(int, int)');
+export const connectAt: (fd: number, address: number, bytes: number) => number = lib.func('connect', 'int', [
+  'int',
+  'uintptr_t',
+  'unsigned int',
+]);
+export const acceptAt: (fd: number, address: number, bytes: number, flags: number) => number = lib.func(
+  'int accept4(int, uintptr_t, uintptr_t, int)',
+);
+export const setsockoptAt: (fd: number, level: number, name: number, value: number, bytes: number) => number =
+  lib.func('setsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'unsigned int']);
+export const getsockoptAt: (fd: number, level: number, name: number, value: number, bytes: number) => number =
+  lib.func('getsockopt', 'int', ['int', 'int', 'int', 'uintptr_t', 'uintptr_t']);
+export const sendAt: (fd: number, address: number, bytes: number, flags: number) => number = lib.func(
+  'send',
+  'intptr_t',
+  ['int', 'uintptr_t', 'size_t', 'int'],
+);
+export const recvAt: (fd: number, address: number, bytes: number, flags: number) => number = lib.func(
+  'recv',
+  'intptr_t',
+  ['int', 'uintptr_t', 'size_t', 'int'],
+);
+export const recvmsgAt: (fd: number, header: number, flags: number) => number = lib.func(
+  'intptr_t recvmsg(int, uintptr_t, int)',
+);
+export const writev: (fd: number, vector: number, count: number) => number = lib.func(
+  'intptr_t writev(int, uintptr_t, int)',
 );
 
 // --- time -------------------------------------------------------------------------------------------------

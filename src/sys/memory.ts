@@ -7,6 +7,7 @@ import { SysError } from './errno.ts';
 import { errno, mmap, munmap } from './libc.ts';
 
 const PROT_READ_WRITE = 0x3;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MAP_PRIVATE_ANONYMOUS_POPULATE = 0x8022;
 
 export interface Memory {
@@ -23,6 +24,16 @@ export function mapMemory(bytes: number): Memory {
   if (address === -1) throw new SysError(`mmap of ${bytes} bytes`, errno());
   const buffer = koffi.view(address, bytes) as unknown as ArrayBuffer;
   return { address, bytes, u8: new Uint8Array(buffer), view: new DataView(buffer) };
+}
+
+/**
+ * Maps `bytes` that only system calls touch, which become memory as they are used; returns the address.
+ * Throws SysError (ENOMEM).
+ */
+export function mapAddressSpace(bytes: number): number {
+  const address = mmap(0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+  if (address === -1) throw new SysError(`mmap of ${bytes} bytes`, errno());
+  return address;
 }
 
 /** Gives the mapping back. Its views must not be touched afterwards: they would read another mapping's bytes. */

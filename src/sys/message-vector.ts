@@ -36,19 +36,24 @@ export class MessageVector {
   readonly #iovecs: number;
   readonly #controls: number;
   readonly #controlBytes: number;
+  readonly #pieces: number;
 
-  /** @param controlBytes room for control messages of each header, 0 for none */
-  constructor(count: number, controlBytes: number) {
+  /**
+   * @param controlBytes room for control messages of each header, 0 for none
+   * @param pieces buffers each message is made of
+   */
+  constructor(count: number, controlBytes: number, pieces = 1) {
+    this.#pieces = pieces;
     this.#iovecs = count * MMSGHDR_BYTES;
-    this.#controls = this.#iovecs + count * IOVEC_BYTES;
+    this.#controls = this.#iovecs + count * pieces * IOVEC_BYTES;
     this.#controlBytes = controlBytes;
     this.#memory = mapMemory(this.#controls + count * controlBytes);
     this.#view = this.#memory.view;
     this.address = this.#memory.address;
     for (let i = 0; i < count; i++) {
       const header = i * MMSGHDR_BYTES;
-      this.#setPointer(header + IOV_POINTER, this.address + this.#iovecs + i * IOVEC_BYTES);
-      this.#view.setUint32(header + IOV_COUNT, 1, true);
+      this.#setPointer(header + IOV_POINTER, this.iovecAddress(i));
+      this.#view.setUint32(header + IOV_COUNT, pieces, true);
       if (controlBytes > 0) {
         this.#setPointer(header + CONTROL_POINTER, this.address + this.#controls + i * controlBytes);
       }
@@ -65,9 +70,17 @@ export class MessageVector {
     return this.address + index * MMSGHDR_BYTES;
   }
 
-  /** Lets header `index` point at `bytes` bytes whose address is split into 32-bit halves, as {@link addressLow} does. */
-  setBuffer(index: number, low: number, high: number, bytes: number): void {
-    const iovec = this.#iovecs + index * IOVEC_BYTES;
+  /** Address of the buffers of header `index`, for `writev`. */
+  iovecAddress(index: number): number {
+    return this.address + this.#iovecs + index * this.#pieces * IOVEC_BYTES;
+  }
+
+  /**
+   * Lets a piece of header `index`, the first unless said otherwise, be the `bytes` bytes at an address that is split
+   * into 32-bit halves, as {@link addressLow} does.
+   */
+  setBuffer(index: number, low: number, high: number, bytes: number, piece = 0): void {
+    const iovec = this.#iovecs + (index * this.#pieces + piece) * IOVEC_BYTES;
     this.#view.setInt32(iovec, low, true);
     this.#view.setInt32(iovec + 4, high, true);
     this.#view.setInt32(iovec + IOVEC_LENGTH, bytes, true);

@@ -25,6 +25,13 @@ export const DROP_REASONS = [
   'receive-overflow', // the kernel could not queue it for us
   'flood-limit', // more broadcast and multicast than a VM may send
   'fault-injected', // lost on purpose by the faults wrapper
+  'egress-denied', // for a destination that an outbound rule or the defaults deny; answered at once
+  'flow-limit', // one flow more than a VM may have, or than the host has room for
+  'no-flow', // TCP of no connection; answered with a reset
+  'forward-no-carrier', // a forwarded connection given up: nobody held the VM's TAP
+  'forward-no-address', // the same: the VM did not say its address, or answer ARP
+  'forward-unanswered', // the same: the VM did not answer the SYN
+  'forward-refused', // the same: nothing listened in the VM
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

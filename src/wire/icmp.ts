@@ -1,9 +1,10 @@
 /**
  * ICMP (RFC 792); the offset is that of the ICMP message. Contract: with `check(view, off, length)` true no
- * accessor reads outside and `toEchoReply` writes only inside; `emitUnreachable` writes exactly
+ * accessor reads outside and `toEchoReply` writes only inside; `emitError` writes exactly
  * ICMP_HEADER_BYTES + `quoteBytes`. Checksums are not verified here: see checksum.ts.
  */
 import { checksum, update16 } from './checksum.ts';
+import { moveUp } from './move.ts';
 
 export const ICMP_HEADER_BYTES = 8;
 
@@ -16,6 +17,8 @@ export const TIME_EXCEEDED = 11;
 export const HOST_UNREACHABLE = 1;
 /** Code of UNREACHABLE: nothing listens there */
 export const PORT_UNREACHABLE = 3;
+/** Code of UNREACHABLE: too long for the next hop and not to be fragmented; the next hop's MTU is in the header (RFC 1191) */
+export const FRAGMENTATION_NEEDED = 4;
 /** Code of UNREACHABLE: communication administratively prohibited (RFC 1812 section 5.2.7.1) */
 export const ADMIN_PROHIBITED = 13;
 
@@ -24,7 +27,8 @@ const CODE = 1;
 const CHECKSUM = 2;
 const IDENTIFIER = 4;
 const SEQUENCE_NUMBER = 6;
-const UNUSED = 4;
+/** What an error says beside type and code: an MTU, or nothing */
+const REST = 4;
 
 /** True when `length` bytes hold the header every type has. */
 export function check(_view: DataView, _off: number, length: number): boolean {
@@ -61,10 +65,32 @@ export function toEchoReply(view: DataView, off: number): void {
 }
 
 /**
- * Writes a destination-unreachable message that quotes the `quoteBytes` at `quoteOff` of the same view, and returns
- * its size in bytes. The quote may overlap the message if it begins before its new place, so that a packet can be
- * turned into the error about itself. RFC 1812 section 4.3.2.3 bounds the whole datagram to 576 bytes.
+ * Writes an error (RFC 792) that quotes the `quoteBytes` at `quoteOff` of the same view, and returns its size in bytes.
+ * The quote may overlap the message if it begins before its new place, so that a packet can be turned into the error
+ * about itself. RFC 1812 section 4.3.2.3 bounds the whole datagram to 576 bytes.
+ *
+ * @param rest the last four bytes of the header: with FRAGMENTATION_NEEDED the MTU, else 0
  */
+export function emitError(
+  view: DataView,
+  off: number,
+  type: number,
+  code: number,
+  rest: number,
+  quoteOff: number,
+  quoteBytes: number,
+): number {
+  moveUp(view, quoteOff, off + ICMP_HEADER_BYTES, quoteBytes);
+  view.setUint8(off + TYPE, type);
+  view.setUint8(off + CODE, code);
+  view.setUint16(off + CHECKSUM, 0);
+  view.setInt32(off + REST, rest);
+  const bytes = ICMP_HEADER_BYTES + quoteBytes;
+  view.setUint16(off + CHECKSUM, checksum(view, off, bytes));
+  return bytes;
+}
+
+/** {@link emitError} for "destination unreachable". */
 export function emitUnreachable(
   view: DataView,
   off: number,
@@ -72,13 +98,5 @@ export function emitUnreachable(
   quoteOff: number,
   quoteBytes: number,
 ): number {
-  const quote = off + ICMP_HEADER_BYTES;
-  for (let i = quoteBytes - 1; i >= 0; i--) view.setUint8(quote + i, view.getUint8(quoteOff + i));
-  view.setUint8(off + TYPE, UNREACHABLE);
-  view.setUint8(off + CODE, code);
-  view.setUint16(off + CHECKSUM, 0);
-  view.setInt32(off + UNUSED, 0);
-  const bytes = ICMP_HEADER_BYTES + quoteBytes;
-  view.setUint16(off + CHECKSUM, checksum(view, off, bytes));
-  return bytes;
+  return emitError(view, off, UNREACHABLE, code, 0, quoteOff, quoteBytes);
 }

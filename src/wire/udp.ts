@@ -1,13 +1,15 @@
 /**
  * The UDP header (RFC 768); the offset is that of the datagram. Contract: with `check(view, off, length)` true no
- * accessor reads outside and the datagram's `length` bytes are there.
+ * accessor reads outside and the datagram's `length` bytes are there; `emit` writes exactly UDP_HEADER_BYTES.
  */
+import { checksum } from './checksum.ts';
 
 export const UDP_HEADER_BYTES = 8;
 
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
 const LENGTH = 4;
+const CHECKSUM = 6;
 
 /** True when the datagram's length lies between the header's and the `bytes` present. */
 export function check(view: DataView, off: number, bytes: number): boolean {
@@ -29,4 +31,35 @@ export function destinationPort(view: DataView, off: number): number {
 /** Bytes of header and data. */
 export function length(view: DataView, off: number): number {
   return view.getUint16(off + LENGTH);
+}
+
+/** Writes a header without checksum (0: none was computed); `length` is that of header and data in bytes. */
+export function emit(
+  view: DataView,
+  off: number,
+  sourcePort: number,
+  destinationPort: number,
+  length: number,
+): void {
+  view.setUint16(off + SOURCE_PORT, sourcePort);
+  view.setUint16(off + DESTINATION_PORT, destinationPort);
+  view.setUint16(off + LENGTH, length);
+  view.setUint16(off + CHECKSUM, 0);
+}
+
+/**
+ * Computes the checksum over header and data and writes it. One that comes out as 0 is written as 0xffff, since 0 says
+ * that there is none, which IPv6 forbids (RFC 768, RFC 8200 section 8.1).
+ *
+ * @param pseudo partial sum of the pseudo-header of either family, see checksum.ts
+ */
+export function fillChecksum(view: DataView, off: number, pseudo: number): void {
+  view.setUint16(off + CHECKSUM, 0);
+  const sum = checksum(view, off, length(view, off), pseudo);
+  view.setUint16(off + CHECKSUM, sum === 0 ? 0xffff : sum);
+}
+
+/** True when the checksum is right, or absent, as IPv4 allows (RFC 768); `pseudo` as in {@link fillChecksum}. */
+export function isChecksumRight(view: DataView, off: number, pseudo: number): boolean {
+  return view.getUint16(off + CHECKSUM) === 0 || checksum(view, off, length(view, off), pseudo) === 0;
 }

@@ -67,6 +67,30 @@ export function clear(view: DataView, off: number): void {
 }
 
 /**
+ * Writes the header of a frame whose checksum, and whose segmentation where `gsoType` is not GSO_NONE, are left to
+ * whoever comes next.
+ *
+ * @param headerBytes of all headers of the frame  @param gsoSize payload bytes of a segment
+ * @param checksumStart offset in the frame from which the checksum runs  @param checksumOffset of its field from there
+ */
+export function writeUnfinished(
+  view: DataView,
+  off: number,
+  gsoType: number,
+  headerBytes: number,
+  gsoSize: number,
+  checksumStart: number,
+  checksumOffset: number,
+): void {
+  view.setUint8(off + FLAGS, FLAG_NEEDS_CSUM);
+  view.setUint8(off + GSO_TYPE, gsoType);
+  view.setUint16(off + HDR_LEN, headerBytes, true);
+  view.setUint16(off + GSO_SIZE, gsoSize, true);
+  view.setUint16(off + CSUM_START, checksumStart, true);
+  view.setUint16(off + CSUM_OFFSET, checksumOffset, true);
+}
+
+/**
  * True when no field can lead the kernel or a peer outside the frame of `frameBytes` (without this header). The
  * kernel refuses what fails here too (EINVAL), a header length past the end even without a GSO type, except
  * unknown flags, which it ignores and a peer may not.

@@ -1,10 +1,16 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { GuestUnavailable } from '../../src/lab/guest.ts';
+import { ensureKernel } from '../../src/lab/kernel.ts';
 import { spawnIn } from '../../src/lab/process.ts';
+import { qemuAvailable } from '../../src/lab/qemu-guest.ts';
 import { COMMAND } from '../lib/engine-command.ts';
 import { Stage } from '../lib/engine-stage.ts';
 
+const FETCH_MS = 600_000;
+const END_MS = 5000;
 const SHORT = ['demo', '--json', '--quick', '--guests', 'netns'];
 /** Moments at which the demo is ended, `ms` after its start: before, while and after everything is made */
 const MOMENTS = [250, 650, 800, 950, 1300, 2000, 4000, 7000];
@@ -26,7 +32,8 @@ async function traces() {
       `${ifname} ${addr_info.map(({ local }) => local)}`,
   );
   const routes = await stage.run('ip', 'route', 'show', 'table', 'all');
-  return { links, routes, rules: await stage.run('nft', 'list', 'ruleset') };
+  const sockets = await stage.run('ss', '-Hnl', '-A', 'packet,raw,tcp,udp,unix');
+  return { links, routes, sockets, rules: await stage.run('nft', 'list', 'ruleset') };
 }
 
 /** Processes with a variable in their environment: the demo, with everything it starts. */
@@ -87,9 +94,9 @@ test.each(MOMENTS.map((ms, i) => [i % 2 ? 'SIGINT' : 'SIGTERM', ms] as const))(
   async (signal, ms) => {
     const before = await traces();
     const { child, output, ended } = start([...SHORT, '--on-host']);
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    await sleep(ms);
     child.kill(signal);
-    const late = new Promise((resolve) => setTimeout(() => resolve('runs on'), 5000));
+    const late = sleep(END_MS, 'runs on');
     expect([0, signal, 130, 143], output.stderr).toContain(await Promise.race([ended, late]));
     expect(processesWith(MARK)).toEqual([]);
     expect(await traces(), output.stderr).toEqual(before);
@@ -104,4 +111,61 @@ test('TAP of the demo`s that somebody has already: -> ends with an error, theirs
   expect(output.stderr).toContain('EEXIST');
   expect(processesWith(MARK)).toEqual([]);
   expect(await traces()).toEqual(before);
+});
+
+describe('with real guests', () => {
+  let unavailable: string | undefined;
+
+  beforeAll(async () => {
+    const available = await qemuAvailable();
+    if (!available.ok) unavailable = available.reason;
+    // The demo's host in these tests has no way out.
+    else
+      await ensureKernel().catch((error: unknown) => {
+        if (!(error instanceof GuestUnavailable)) throw error;
+        unavailable = error.message;
+      });
+  }, FETCH_MS);
+
+  beforeEach(({ skip }) => skip(unavailable !== undefined, unavailable));
+
+  /** Starts the demo and waits until it says that it has come to a point. */
+  async function startUntil(said: string) {
+    const demo = start(['demo', '--json', '--quick', '--guests', 'qemu', '--on-host']);
+    const alive = { timeout: 30_000, interval: 5 };
+    await vi.waitFor(() => expect(demo.output.stderr + demo.output.stdout).toContain(said), alive);
+    return demo;
+  }
+
+  const emulators = () =>
+    processesWith(MARK).filter((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('qemu'));
+
+  test.each([
+    ['SIGINT', 'making TAP fc-vm-02019', 0, 0],
+    ['SIGINT', 'booting vm-02018', 0, undefined],
+    ['SIGTERM', 'booting vm-02019', 0, undefined],
+    ['SIGINT', 'booting vm-02019', 300, 2],
+    ['SIGINT', 'booting vm-02019', 1500, 2],
+    ['SIGTERM', '"ARP answered"', 0, 2],
+  ] as const)('%s at "%s" and %i ms: -> ends within 5 s, nothing left', async (signal, said, ms, running) => {
+    const before = await traces();
+    const { child, output, ended } = await startUntil(said);
+    await sleep(ms);
+    if (running !== undefined) expect(emulators(), output.stderr).toHaveLength(running);
+    child.kill(signal);
+    expect(await Promise.race([ended, sleep(END_MS, 'runs on')]), output.stderr).toBe(0);
+    expect(processesWith(MARK)).toEqual([]);
+    expect(await traces(), output.stderr).toEqual(before);
+  });
+
+  test('a guest`s VMM ends while it boots: -> ends with an error that names the guest, nothing left', async () => {
+    const before = await traces();
+    const { output, ended } = await startUntil('booting vm-02019');
+    await vi.waitFor(() => expect(emulators()).toHaveLength(2), { timeout: END_MS });
+    process.kill(Number(emulators()[0]), 'SIGKILL');
+    expect(await Promise.race([ended, sleep(END_MS, 'runs on')]), output.stderr).toBe(1);
+    expect(output.stderr).toMatch(/guest vm-0201[89] has ended/);
+    expect(processesWith(MARK)).toEqual([]);
+    expect(await traces()).toEqual(before);
+  });
 });

@@ -40,7 +40,9 @@ describe('loadConfig', () => {
   });
 
   test('one network under two names through an alias -> read', () => {
-    const { networks } = load('networks:\n  a: &a { subnet: 10.0.0.0/8, gateway: 10.0.0.1 }\n  b: *a\n');
+    const { networks } = load(
+      'networks:\n  a: &a { subnet: 10.0.0.0/8, gateway: 10.0.0.1, subnet6: none }\n  b: *a\n',
+    );
     expect(networks.get('b')).toEqual({ ...networks.get('a'), name: 'b' });
   });
 
@@ -62,9 +64,61 @@ describe('loadConfig', () => {
       `${NETWORK}vms:\n  a: &a { tap: a/b }\n  b: *a\n`,
       ':4:11: vms.a.tap: "a/b"',
     ],
+    [
+      'wrong key of a forward',
+      `${NETWORK}vms:\n  a:\n    tap: t\n    forwards:\n      - 1:2\n      - { listen: 3:4, wait: 1h }\n`,
+      ':8:24: vms.a.forwards[1].wait: must be a whole number',
+    ],
+    [
+      'forward out of range in a mapping',
+      `${NETWORK}vms:\n  a: { tap: t, forwards: [{ wait: 5, listen: 70000:1 }] }\n`,
+      ':4:38: vms.a.forwards[0].listen: "70000"',
+    ],
+    [
+      'rule of a VM',
+      `${NETWORK}vms:\n  a:\n    tap: t\n    egress:\n      - deny any\n      - allow 1.2.3\n`,
+      ':8:9: vms.a.egress[1]: "1.2.3" is not a destination',
+    ],
+    [
+      'rule of a network',
+      `${NETWORK.replace(' }', ', egress: [deny any, deny any icmp/8] }')}`,
+      ':2:79: networks.default.egress[1]: ICMP has no ports',
+    ],
+    [
+      'service of the host',
+      `${NETWORK.replace(' }', ', hostServices: ["53"] }')}`,
+      ':2:75: networks.default.hostServices[0]: port 53/tcp',
+    ],
+    [
+      'record, whose name has dots',
+      'networks:\n  n:\n    subnet: 10.0.0.0/8\n    gateway: 10.0.0.1\n    dns:\n      records:\n        a.b: 1.1.1.1\n        b.c: [::1, x]\n',
+      ':8:20: networks.n.dns.records.b.c[1]: "x"',
+    ],
+    [
+      'name server',
+      `${NETWORK.replace(' }', ', dns: { upstreams: [dns] } }')}`,
+      ':2:79: networks.default.dns.upstreams[0]: "dns"',
+    ],
+    [
+      'IPv6 subnet',
+      `${NETWORK.replace(' }', ', subnet6: "fd00::/48" }')}`,
+      ':2:60: networks.default.subnet6: prefix /48',
+    ],
+    [
+      'clones in a shared network',
+      `${NETWORK.replace(' }', ', clones: true, mode: shared }')}`,
+      ':2:60: networks.default.clones: VMs with',
+    ],
     ['number as an id', `${NETWORK}vms:\n  7: { tap: 7 }\n`, ':4:8: vms.7.tap: must be text'],
   ])('%s -> CONFIG_INVALID with file, line and column', (_fact, text, message) => {
     expect(messageOf('CONFIG_INVALID', () => load(text))).toContain(`${path}${message}`);
+  });
+
+  test('forward of another VM -> FORWARD_IN_USE with file, line and column', () => {
+    const text = `${NETWORK}vms:\n  a: { tap: t, forwards: [1:2] }\n  b: { tap: u, forwards: [2:2, 1:3] }\n`;
+    expect(messageOf('FORWARD_IN_USE', () => load(text))).toMatch(
+      /switch\.yaml:5:32: vms\.b\.forwards\[1\]: 127\.0\.0\.1:1\/tcp already leads to a$/,
+    );
   });
 
   test('fault found by meaning -> its own code with file, line and column', () => {

@@ -1,50 +1,55 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseAllowedPort, parsePortForward } from '../../src/config/ports.ts';
+import { failAt, nowhere } from '../../src/config/fault.ts';
+import { parseAllowedPort, parsePortRange, resolveHostService } from '../../src/config/ports.ts';
+import { messageOf } from './fixtures.ts';
 
-const tcp = { protocol: 'tcp', hostAddress: 0x7f000001, hostPort: 16080, guestPort: 6080 };
-
-describe('parsePortForward', () => {
+describe('parsePortRange', () => {
   test.each([
-    ['16080:6080', tcp],
-    ['127.0.0.1:16080:6080', tcp],
-    ['16080:6080/tcp', tcp],
-    ['0.0.0.0:53:5353/udp', { protocol: 'udp', hostAddress: 0, hostPort: 53, guestPort: 5353 }],
-    ['1:65535', { ...tcp, hostPort: 1, guestPort: 65535 }],
-  ])('%s -> read', (text, forward) => {
-    expect(parsePortForward(text)).toEqual(forward);
+    ['80', 80, 80],
+    ['1-65535', 1, 65535],
+    ['80-80', 80, 80],
+  ])('%s -> read', (text, first, last) => {
+    expect(parsePortRange(text)).toEqual({ first, last });
   });
 
+  test.each(['', '-', '80-', '-80', '0', '0-1', '81-80', '1-65536', '080', '1-2-3', '1 - 2', '+1'])(
+    '%j -> not a range',
+    (text) => {
+      expect(parsePortRange(text)).toBeUndefined();
+    },
+  );
+});
+
+describe('resolveHostService', () => {
+  const fail = failAt(nowhere, ['hostServices', 0]);
+
   test.each([
-    '',
-    '6080',
-    ':6080',
-    '0:6080',
-    '16080:0',
-    '65536:1',
-    '016080:6080',
-    '+1:2',
-    '1:2:3',
-    'localhost:1:2',
-    '127.0.0.1:1:2:3',
-    '1:2/',
-    '1:2/sctp',
-    '1:2/tcp/udp',
-    '1 : 2',
-  ])('%j -> not a forward', (text) => {
-    expect(parsePortForward(text)).toBeUndefined();
+    ['8080:9000', { protocol: 'tcp', gatewayPort: 8080, hostPort: 9000 }],
+    ['8080:9000/tcp', { protocol: 'tcp', gatewayPort: 8080, hostPort: 9000 }],
+    ['123:10123/udp', { protocol: 'udp', gatewayPort: 123, hostPort: 10123 }],
+    ['9000', { protocol: 'tcp', gatewayPort: 9000, hostPort: 9000 }],
+    ['9000/udp', { protocol: 'udp', gatewayPort: 9000, hostPort: 9000 }],
+    ['67', { protocol: 'tcp', gatewayPort: 67, hostPort: 67 }],
+    ['5353:53', { protocol: 'tcp', gatewayPort: 5353, hostPort: 53 }],
+  ])('%s -> read', (text, service) => {
+    expect(resolveHostService(text, fail)).toEqual(service);
   });
 
-  test('any text -> never throws, and what is read has ports in range', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'0123456789.:/tcpud ') }), (text) => {
-        const forward = parsePortForward(text);
-        if (forward === undefined) return;
-        for (const port of [forward.hostPort, forward.guestPort]) {
-          expect(port).toBeGreaterThanOrEqual(1);
-          expect(port).toBeLessThanOrEqual(65535);
-        }
-      }),
+  test.each(['', ':', '0', '8080:0', '8080:9000:1', '8080:', '8080/sctp', '8080/tcp/udp', 'http', '1-2:1-2'])(
+    '%j -> CONFIG_INVALID',
+    (text) => {
+      const message = messageOf('CONFIG_INVALID', () => resolveHostService(text, fail));
+      expect(message).toBe(`hostServices[0]: ${JSON.stringify(text)} is not a service of the host`);
+    },
+  );
+
+  test.each([
+    ['53:5353/udp', 'port 53/udp of the gateway is for its own DNS'],
+    ['53', 'port 53/tcp of the gateway is for its own DNS'],
+    ['67:6767/udp', 'port 67/udp of the gateway is for its own DHCP'],
+  ])("%s, a port of the gateway's own -> CONFIG_INVALID", (text, message) => {
+    expect(messageOf('CONFIG_INVALID', () => resolveHostService(text, fail))).toBe(
+      `hostServices[0]: ${message}`,
     );
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { resolveConfig } from '../../src/config/resolve.ts';
+import type { VmInput } from '../../src/config/schema.ts';
 import { configInput, messageOf, networkInput, vmInput } from './fixtures.ts';
 
 describe('resolveConfig', () => {
@@ -57,6 +58,28 @@ describe('resolveConfig', () => {
     const mac = '06:00:c0:a8:00:0e';
     const input = configInput({ a: vmInput({ mac }), b: vmInput({ mac, tap: 'tap2' }) });
     messageOf('MAC_IN_USE', () => resolveConfig(input));
+  });
+
+  test('two VMs with one forward -> FORWARD_IN_USE, naming the first', () => {
+    const input = configInput({
+      a: vmInput({ forwards: ['8000-8010:80-90'] }),
+      b: vmInput({ tap: 'tap2', forwards: ['1:1', '8010:90'] }),
+    });
+    expect(messageOf('FORWARD_IN_USE', () => resolveConfig(input))).toBe(
+      'vms.b.forwards[1]: 127.0.0.1:8010/tcp already leads to a',
+    );
+  });
+
+  test('a thousand clones of one VM -> accepted', () => {
+    const ip = '192.168.0.14';
+    const mac = '06:00:c0:a8:00:0e';
+    const clone = (i: number): [string, VmInput] => [
+      `vm-${i}`,
+      { tap: `tap${i}`, ip, mac, forwards: ['0:80'] },
+    ];
+    const vms = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => clone(i)));
+    const networks = { default: networkInput({ clones: true }) };
+    expect(resolveConfig({ networks, vms }).vms.size).toBe(1000);
   });
 
   test('VM in a network that is not there -> NETWORK_UNKNOWN', () => {

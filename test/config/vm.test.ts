@@ -7,7 +7,11 @@ import { messageOf, networkInput, vmInput } from './fixtures.ts';
 const networks = new Map([
   ['default', resolveNetwork('default', networkInput({ hostPort: { address: '192.168.255.254' } }))],
   ['lab', resolveNetwork('lab', networkInput())],
+  ['old', resolveNetwork('old', networkInput({ subnet6: 'none' }))],
+  ['swarm', resolveNetwork('swarm', networkInput({ clones: true, subnet6: 'fd00::/64' }))],
 ]);
+
+const localhost = (port: number) => ({ kind: 'ip', address: [0, 0, 0xffff, 0x7f000001], port });
 
 const resolve = (input: VmInput, others: VmConfig[] = [], id = 'vm-1') =>
   resolveVm(id, input, networks, others);
@@ -20,6 +24,7 @@ describe('resolveVm', () => {
       tap: 'fc-vm-02018',
       takeover: false,
       forwards: [],
+      egress: [],
     });
   });
 
@@ -30,8 +35,10 @@ describe('resolveVm', () => {
       netns: '/run/netns/vm',
       mac: '06:00:C0:A8:00:0E',
       ip: '192.168.0.14',
+      ip6: 'fd16:9f0e:79d2::e',
       takeover: true,
-      forwards: ['127.0.0.1:16080:6080'],
+      forwards: ['127.0.0.1:16080:6080', { listen: '8000-8001:80-81', wait: 0 }],
+      egress: ['deny any'],
     };
     expect(resolve(input)).toEqual({
       id: 'vm-1',
@@ -41,7 +48,13 @@ describe('resolveVm', () => {
       mac: 0x0600c0a8000e,
       ip: 0xc0a8000e,
       takeover: true,
-      forwards: [{ protocol: 'tcp', hostAddress: 0x7f000001, hostPort: 16080, guestPort: 6080 }],
+      ip6: [0xfd169f0e | 0, 0x79d20000 | 0, 0, 0xe],
+      forwards: [
+        { protocol: 'tcp', host: localhost(16080), guestPort: 6080, waitMs: 30_000 },
+        { protocol: 'tcp', host: localhost(8000), guestPort: 80, waitMs: 0 },
+        { protocol: 'tcp', host: localhost(8001), guestPort: 81, waitMs: 0 },
+      ],
+      egress: [{ text: 'deny any', action: 'deny' }],
     });
   });
 
@@ -93,6 +106,47 @@ describe('resolveVm', () => {
       /tapsw0 is already the host port of network default/,
     ],
     ['takeover no boolean', { takeover: 'yes' }, 'CONFIG_INVALID', /vm-1\.takeover: must be true or false/],
+    ['IPv6 that is none', { ip6: '::g' }, 'CONFIG_INVALID', /vm-1\.ip6: "::g" is not an IPv6 address/],
+    ['IPv6 outside', { ip6: 'fd00::1' }, 'ADDRESS_OUTSIDE_SUBNET', /vm-1\.ip6: fd00::1 is outside/],
+    [
+      "gateway's IPv6 address",
+      { ip6: 'fd62:81cf:4767::1' },
+      'ADDRESS_IN_USE',
+      /ip6: fd62:81cf:4767::1 is already the address of the gateway$/,
+    ],
+    [
+      'IPv6 where there is none',
+      { network: 'old', ip6: 'fd00::1' },
+      'CONFIG_INVALID',
+      /vm-1\.ip6: there is no IPv6 in network old$/,
+    ],
+    ['rule that is none', { egress: ['permit any'] }, 'CONFIG_INVALID', /egress\[0\]: "permit any" is not/],
+    ['forward twice', { forwards: ['1:1', '1:2'] }, 'FORWARD_IN_USE', /forwards\[1\]: .* leads to vm-1$/],
+    [
+      'forward that is a number',
+      { forwards: ['1:1', 8080] },
+      'CONFIG_INVALID',
+      /forwards\[1\]: must be text or a mapping$/,
+    ],
+    ['forward without text', { forwards: [{}] }, 'CONFIG_INVALID', /forwards\[0\]: listen is missing$/],
+    [
+      'misspelt key of a forward',
+      { forwards: ['1:1', { listen: '2:2', wiat: 5 }] },
+      'CONFIG_INVALID',
+      /forwards\[1\]\.wiat: unknown key, did you mean wait\?$/,
+    ],
+    [
+      'negative wait',
+      { forwards: [{ listen: '2:2', wait: -1 }] },
+      'CONFIG_INVALID',
+      /forwards\[0\]\.wait: must be at least 0$/,
+    ],
+    [
+      'wait of more than an hour',
+      { forwards: [{ listen: '2:2', wait: 3601 }] },
+      'CONFIG_INVALID',
+      /forwards\[0\]\.wait: must be at most 3600$/,
+    ],
     ['forwards no list', { forwards: '1:2' }, 'CONFIG_INVALID', /vm-1\.forwards: must be a list/],
     [
       'forward that is none',
@@ -120,11 +174,14 @@ describe('resolveVm', () => {
   });
 
   describe('beside another VM', () => {
-    const other = resolve(
-      vmInput({ tap: 'tap1', mac: '06:00:00:00:00:01', ip: '192.168.0.14' }),
-      [],
-      'other',
-    );
+    const taken: VmInput = {
+      tap: 'tap1',
+      mac: '06:00:00:00:00:01',
+      ip: '192.168.0.14',
+      ip6: 'fd62:81cf:4767::e',
+      forwards: ['16080:6080', 'unix:/run/vm.sock:6080'],
+    };
+    const other = resolve(taken, [], 'other');
 
     test.each<[fact: string, odd: Partial<VmInput>, code: ErrorCode, message: RegExp]>([
       ['same TAP', { tap: 'tap1' }, 'TAP_IN_USE', /vm-1\.tap: tap1 is already the TAP of other/],
@@ -135,8 +192,34 @@ describe('resolveVm', () => {
         'MAC_IN_USE',
         /06:00:00:00:00:01 is already the MAC address of other/,
       ],
+      [
+        'same IPv6',
+        { ip6: 'fd62:81cf:4767:0::e' },
+        'ADDRESS_IN_USE',
+        /ip6: fd62:81cf:4767::e is already the address of other/,
+      ],
+      [
+        'same host port',
+        { forwards: ['1:1', '16080:8080'] },
+        'FORWARD_IN_USE',
+        /vm-1\.forwards\[1\]: 127\.0\.0\.1:16080\/tcp already leads to other$/,
+      ],
+      [
+        'same socket, another network',
+        { network: 'lab', forwards: ['unix:/run/vm.sock:80'] },
+        'FORWARD_IN_USE',
+        /vm-1\.forwards\[0\]: unix:\/run\/vm\.sock already leads to other$/,
+      ],
     ])('%s -> refused with a code and one line', (_fact, odd, code, message) => {
       expect(messageOf(code, () => resolve(vmInput(odd), [other]))).toMatch(message);
+    });
+
+    test('same addresses in a network of clones -> accepted; same TAP or forward -> refused', () => {
+      const clone: VmInput = { ...taken, network: 'swarm', tap: 'tap2', ip6: 'fd00::e', forwards: ['1:1'] };
+      const first = resolve(clone, [], 'first');
+      expect(resolve({ ...clone, tap: 'tap3', forwards: [] }, [first]).ip).toBe(first.ip);
+      messageOf('TAP_IN_USE', () => resolve({ ...clone, forwards: [] }, [first]));
+      messageOf('FORWARD_IN_USE', () => resolve({ ...clone, tap: 'tap3' }, [first]));
     });
 
     test('same id -> VM_EXISTS', () => {

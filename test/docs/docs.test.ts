@@ -1,6 +1,7 @@
 /** What the documents say is what the code does. */
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { TSchema } from 'typebox';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { resolveConfig } from '../../src/config/resolve.ts';
@@ -23,6 +24,8 @@ interface SchemaNode {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly patternProperties?: Readonly<Record<string, SchemaNode>>;
+  readonly items?: SchemaNode;
+  readonly anyOf?: readonly SchemaNode[];
   readonly required?: readonly string[];
   readonly enum?: readonly string[];
   readonly minimum?: number;
@@ -44,19 +47,26 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 };
 
+/** The mappings a list may have instead of text. */
+function mappingsIn(node: SchemaNode): SchemaNode[] {
+  return (node.items?.anyOf ?? []).filter(({ type }) => type === 'object');
+}
+
 /** Every key the schema knows, in the form the table has. */
 function keysOf(node: SchemaNode, base = ''): Key[] {
   return Object.entries(node.properties ?? {}).flatMap(([name, child]) => {
     const path = `${base}${name}`;
     const named = Object.values(child.patternProperties ?? {})[0];
     const below = named ? keysOf(named, `${path}.${PLACEHOLDERS[name]}.`) : keysOf(child, `${path}.`);
-    return [{ path, required: node.required?.includes(name) ?? false, node: child }, ...below];
+    const listed = mappingsIn(child).flatMap((mapping) => keysOf(mapping, `${path}[].`));
+    return [{ path, required: node.required?.includes(name) ?? false, node: child }, ...below, ...listed];
   });
 }
 
 function typeName(node: SchemaNode): string {
   if (node.enum !== undefined) return node.enum.join(' or ');
   if (node.type === 'integer') return `whole number, ${node.minimum} to ${node.maximum}`;
+  if (mappingsIn(node).length > 0) return 'list of text or mappings';
   return TYPE_NAMES[node.type as string] as string;
 }
 
@@ -69,7 +79,7 @@ function defaultOf({ required, node }: Key): string {
   return after ?? before ?? 'none';
 }
 
-const KEYS = keysOf(ConfigSchema as SchemaNode);
+const KEYS = keysOf(ConfigSchema as TSchema as SchemaNode);
 
 describe('docs/errors.md', () => {
   const rows = tableRows('docs/errors.md', 'Code');
@@ -138,6 +148,8 @@ describe('docs/limits.md', () => {
     for (const name of [
       'MAX_PORTS',
       'MAX_NETWORKS',
+      'MAX_FORWARD_PORTS',
+      'MAX_EGRESS_RULES',
       'FDB_CAPACITY',
       'FDB_AGE_SECONDS',
       'MAX_IPV6_ADDRESSES',

@@ -1,9 +1,11 @@
+import { writeSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { indexOf, type NetnsGuest, withRoutes } from '../../src/lab/netns-guest.ts';
 import { close } from '../../src/sys/libc.ts';
 import { macBytes } from '../../src/sys/link.ts';
 import { inNamespace } from '../../src/sys/netns.ts';
 import { createPersistentTap } from '../../src/sys/tun.ts';
+import { GSO_TCPV4, GSO_UDP } from '../../src/wire/vnet.ts';
 import {
   addressOf,
   ethernetFrame,
@@ -64,6 +66,34 @@ test('frames too long for the egress among others: -> those counted too-big, the
   expect(marks).toEqual(Array.from({ length: 60 }, (_, i) => i).filter((i) => i % 3 !== 1));
   expect(sw.stats().vms.a?.drops).toEqual({});
 });
+
+test.each([
+  ['that is no TCP but says so', GSO_TCPV4, 'b', 'send-refused'],
+  ['to be segmented as nothing a packet socket can name', GSO_UDP, 't', 'bad-offload'],
+] as const)(
+  'frames of a VMM %s, which its TAP takes, among others: -> those counted, the others arrive in order',
+  async (_, gsoType, countedAt, reason) => {
+    inNamespace(stage.host.path, () => createPersistentTap('t1'));
+    const { fd } = stage.holdTap('t1');
+    const sw = await startAttached();
+    await sw.attach('t', { tap: 't1', netns: stage.host.path, mac: TAP_MAC });
+    await vi.waitFor(() => expect(sw.stats().vms.t?.carrier).toBe(true), WAIT);
+    const to = socketOf(two);
+    const header = Buffer.from([0, gsoType, 0, 0, 20, 0, 0, 0, 0, 0]);
+    for (let i = 0; i < 60; i++) {
+      const frame = ethernetFrame(macOfGuest(two.namespace), macBytes(TAP_MAC), 100, i);
+      writeSync(fd, Buffer.concat([i % 3 === 1 ? header : Buffer.alloc(10), frame]));
+    }
+    const arrived: (number | undefined)[] = [];
+    await vi.waitFor(() => {
+      const frames = receiveFrames(to).filter((frame) => frame.readUInt16BE(12) === 0x88b5);
+      arrived.push(...frames.map((frame) => frame[20]));
+      expect(arrived).toEqual(Array.from({ length: 60 }, (_, i) => i).filter((i) => i % 3 !== 1));
+    }, WAIT);
+    const { t, b } = sw.stats().vms;
+    expect({ t: t?.drops, b: b?.drops }).toEqual({ t: {}, b: {}, [countedAt]: { [reason]: 20 } });
+  },
+);
 
 test('TAP whose VMM does not read: -> queue-full counted, another VM undisturbed', async () => {
   inNamespace(stage.host.path, () => createPersistentTap('t1'));

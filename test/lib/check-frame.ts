@@ -1,7 +1,7 @@
 /** What every frame that leaves the switch must be, whatever a test asks of it: lengths and checksums right. */
 import { expect } from 'vitest';
-import { internetChecksum, pseudoHeader } from './checksum.ts';
-import { ARP, ICMP, IPV4, IPV6, PACKET, TCP, UDP, VNET_BYTES } from './frames.ts';
+import { internetChecksum, pseudoHeader, pseudoHeader6 } from './checksum.ts';
+import { ARP, ICMP, ICMPV6, IPV4, IPV6, PACKET, TCP, UDP, VNET_BYTES } from './frames.ts';
 
 const NEEDS_CSUM = 1;
 
@@ -9,7 +9,7 @@ export function etherTypeOf(frame: Uint8Array): number {
   return new DataView(frame.buffer, frame.byteOffset).getUint16(PACKET - 2);
 }
 
-/** Expects whole headers and right checksums of ARP, IPv4 with ICMP, TCP and UDP, and IPv6. */
+/** Expects whole headers and right checksums of ARP, and of IPv4 and IPv6 with ICMP, TCP and UDP. */
 export function expectSound(frame: Uint8Array): void {
   expect(frame.length).toBeGreaterThanOrEqual(PACKET);
   const packet = frame.subarray(PACKET);
@@ -21,11 +21,20 @@ export function expectSound(frame: Uint8Array): void {
     case IPV4:
       expectSoundIpv4(packet, ((frame[0] as number) & NEEDS_CSUM) !== 0);
       break;
-    case IPV6: {
-      const payload = new DataView(packet.buffer, packet.byteOffset).getUint16(4);
-      expect(40 + payload).toBeLessThanOrEqual(packet.length);
-    }
+    case IPV6:
+      expectSoundIpv6(packet, ((frame[0] as number) & NEEDS_CSUM) !== 0);
   }
+}
+
+/** Of packets with extension headers only the lengths. */
+function expectSoundIpv6(packet: Uint8Array, checksumLeftOut: boolean): void {
+  const end = 40 + new DataView(packet.buffer, packet.byteOffset).getUint16(4);
+  expect((packet[0] as number) >>> 4).toBe(6);
+  expect(end).toBeLessThanOrEqual(packet.length);
+  const protocol = packet[6] as number;
+  if (checksumLeftOut || ![ICMPV6, TCP, UDP].includes(protocol)) return;
+  const pseudo = pseudoHeader6(packet.subarray(8, 40), protocol, end - 40);
+  expect(internetChecksum(pseudo, packet.subarray(40, end))).toBe(0);
 }
 
 function expectSoundIpv4(packet: Uint8Array, checksumLeftOut: boolean): void {
@@ -53,6 +62,10 @@ export function expectMadeByGateway(frame: Uint8Array): void {
   expectSound(frame);
   expect([...frame.subarray(0, VNET_BYTES)]).toEqual(new Array(VNET_BYTES).fill(0));
   const view = new DataView(frame.buffer, frame.byteOffset);
-  const bytes = etherTypeOf(frame) === ARP ? 28 : view.getUint16(PACKET + 2);
-  expect(frame.length).toBe(PACKET + bytes);
+  expect(frame.length).toBe(PACKET + packetBytes(view, etherTypeOf(frame)));
+}
+
+function packetBytes(view: DataView, type: number): number {
+  if (type === ARP) return 28;
+  return type === IPV6 ? 40 + view.getUint16(PACKET + 4) : view.getUint16(PACKET + 2);
 }

@@ -17,3 +17,12 @@ export function pseudoHeader(
 ): number[] {
   return [...addresses, 0, protocol, bytes >>> 8, bytes & 0xff];
 }
+
+/** IPv6 pseudo-header; `addresses` are the 32 bytes of source and destination. */
+export function pseudoHeader6(
+  addresses: readonly number[] | Uint8Array,
+  protocol: number,
+  bytes: number,
+): number[] {
+  return [...addresses, 0, 0, bytes >>> 8, bytes & 0xff, 0, 0, 0, protocol];
+}

@@ -16,6 +16,7 @@ export const IPV6 = 0x86dd;
 export const ICMP = 1;
 export const TCP = 6;
 export const UDP = 17;
+export const ICMPV6 = 58;
 
 export const FIN = 0x01;
 export const SYN = 0x02;

@@ -3,7 +3,12 @@
  * port sends is carried through at once; what left, and what was dropped where, is the outcome.
  */
 import { EgressQueues } from '../../src/engine/egress.ts';
+import { EgressPolicies } from '../../src/gateway/egress-policies.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
+import { HostServices } from '../../src/gateway/host-services.ts';
+import { Outbox } from '../../src/gateway/outbox.ts';
+import { Sockets } from '../../src/gateway/sockets.ts';
+import { TimerWheel } from '../../src/gateway/timer-wheel.ts';
 import { FrameBatch } from '../../src/port/batch.ts';
 import { PairPort } from '../../src/port/pair-port.ts';
 import type { Port } from '../../src/port/port.ts';
@@ -15,9 +20,12 @@ import {
   GATEWAY_PORT,
   KIND_HOST,
   KIND_VM,
+  MAX_PORTS,
   Tables,
 } from '../../src/switch/tables.ts';
-import { dropReason, FLOOD } from '../../src/switch/verdict.ts';
+import { dropReason, FLOOD, KEPT } from '../../src/switch/verdict.ts';
+import { allocateDescriptorSet, DescriptorSet } from '../../src/sys/descriptor-set.ts';
+import { Epoll, openEpoll } from '../../src/sys/epoll.ts';
 import {
   allocateCounters,
   CounterBlock,
@@ -38,6 +46,7 @@ const STALE_BYTES = 4096;
 
 // One for all: it holds nothing between two sends, and is large.
 const batch = new FrameBatch();
+const sockets = new Sockets(new Epoll(openEpoll(), 64), MAX_PORTS, new DescriptorSet(allocateDescriptorSet()));
 
 export interface Sent {
   readonly port: number;
@@ -81,6 +90,8 @@ export class TestSwitch {
   readonly tables = new Tables(this.memory, 0);
   readonly forwarder: Forwarder;
   readonly gateway: Gateway;
+  readonly policies = new EgressPolicies();
+  readonly services = new HostServices();
   readonly block: CounterBlock;
   /** Number of the host port, 0 without one */
   readonly host: number;
@@ -102,10 +113,18 @@ export class TestSwitch {
     this.#reader = new CounterReader(counters, PORTS);
     this.forwarder = new Forwarder(this.tables, this.clock, this.clock.seconds);
     if (!pickup) this.clock.pass(PICKUP_SECONDS);
-    this.gateway = new Gateway(this.tables, this.clock, this.forwarder, this.block);
+    this.gateway = this.#makeGateway();
     this.addNetwork(NETWORK, mode);
     this.host = host ? this.#add(KIND_HOST, NETWORK, HOST, true) : 0;
     if (host) this.tables.setHostPort(NETWORK, this.host, int32(HOST.ip));
+  }
+
+  #makeGateway(): Gateway {
+    const { tables, clock, forwarder, block: counters } = this;
+    const outbox = new Outbox((port) => this.#ports[port]);
+    const timers = new TimerWheel(clock.ms);
+    const { policies, services } = this;
+    return new Gateway({ tables, clock, counters, forwarder, outbox, timers, sockets, policies, services });
   }
 
   addNetwork(network: number, mode: 'isolated' | 'shared'): void {
@@ -202,6 +221,7 @@ export class TestSwitch {
       port.transmit(batch, egress.slots, egress.first(row), egress.count(row));
     }
     egress.clear();
+    this.gateway.run();
   }
 
   #forward(slot: number, ingress: number): void {
@@ -209,7 +229,7 @@ export class TestSwitch {
     if (verdict === GATEWAY_PORT) verdict = this.gateway.handle(batch, slot, ingress);
     if (verdict > GATEWAY_PORT) this.#egress.add(verdict, slot);
     else if (verdict === FLOOD) this.#flood(slot, ingress);
-    else this.block.dropped(ingress, dropReason(verdict), 1);
+    else if (verdict !== KEPT) this.block.dropped(ingress, dropReason(verdict), 1);
   }
 
   #flood(slot: number, ingress: number): void {

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { Gateway } from '../../src/gateway/gateway.ts';
 import { FrameBatch } from '../../src/port/batch.ts';
 import { GATEWAY_PORT } from '../../src/switch/tables.ts';
 import {
@@ -25,10 +24,9 @@ test.each(['isolated', 'shared'] as const)(
   '%s: a million frames of every kind -> nothing allocated',
   (mode) => {
     const net = new TestSwitch({ mode });
-    const { tables, forwarder, clock, block } = net;
+    const { forwarder, clock, gateway } = net;
     const [a, host] = [net.vm(A), net.host];
     net.vm(B);
-    const gateway = new Gateway(tables, clock, forwarder, block);
     const batch = new FrameBatch(1);
     const kinds: [number, Uint8Array][] = [
       [a, ipv4Tcp({ from: A, to: B })],

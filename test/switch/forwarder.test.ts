@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { FrameBatch } from '../../src/port/batch.ts';
 import { FLOOD_BURST, FLOODS_PER_SECOND } from '../../src/switch/forwarder.ts';
+import { GATEWAY_PORT } from '../../src/switch/tables.ts';
+import { drop, FLOOD } from '../../src/switch/verdict.ts';
+import { DROP } from '../../src/telemetry/drops.ts';
+import { dhcpFrame } from '../lib/dhcp-messages.ts';
 import {
   A,
   arpRequest,
@@ -10,11 +15,23 @@ import {
   GATEWAY,
   HOST,
   icmpEcho,
+  ipv4,
+  ipv4Tcp,
   ipv4Udp,
   ipv6,
   NOBODY,
   type Station,
 } from '../lib/frames.ts';
+import {
+  ALL_NODES,
+  advertisement,
+  echo6,
+  GATEWAY6,
+  listenerReport,
+  routerSolicitation,
+  solicitation,
+} from '../lib/frames6.ts';
+import { type ServiceOptions, ServiceSwitch } from '../lib/service-switch.ts';
 import { ABSORBED, dropped, passed, TestSwitch } from '../lib/test-switch.ts';
 
 const MDNS: Station = { mac: '01:00:5e:00:00:fb', ip: '224.0.0.251' };
@@ -137,6 +154,66 @@ describe('shared', () => {
     net.clock.pass(0.1);
     net.from(a).send(...storm);
     expect(net.floods).toBe(FLOOD_BURST + FLOODS_PER_SECOND / 10);
+  });
+});
+
+describe('questions to everybody that the gateway answers', () => {
+  const LOCAL = 'fe80::400:c0ff:fea8:e';
+  const DISCOVER = dhcpFrame({ from: A, type: 1 });
+
+  /** The verdict on a frame of A's. */
+  function verdictOn(frame: Uint8Array, options: ServiceOptions): number {
+    const net = new ServiceSwitch(options);
+    const batch = new FrameBatch(1);
+    batch.place(0, frame.subarray(10));
+    const verdict = net.forwarder.decide(batch, 0, net.vm(A));
+    batch.release();
+    return verdict;
+  }
+
+  test.each<[string, Uint8Array]>([
+    ['DHCP from a VM without address', DISCOVER],
+    [
+      'DHCP from one with its address',
+      dhcpFrame({ from: A, type: 3, client: A.ip, ends: { from: A, to: EVERYBODY } }),
+    ],
+    ['a neighbour solicitation of the gateway', solicitation({ from: A, source: LOCAL }, GATEWAY6)],
+    ['a neighbour solicitation of anybody', solicitation({ from: A, source: LOCAL }, 'fd00::b')],
+    ['a router solicitation', routerSolicitation({ from: A, source: '::', options: [] })],
+    ['a report of multicast listeners', listenerReport(A, LOCAL)],
+  ])('%s -> the gateway, in both modes', (_name, frame) => {
+    for (const mode of ['isolated', 'shared'] as const) expect(verdictOn(frame, { mode })).toBe(GATEWAY_PORT);
+  });
+
+  test.each<[string, Uint8Array]>([
+    ['to the port of DHCP clients', ipv4Udp({ from: A, to: EVERYBODY, fromPort: 67, toPort: 68 })],
+    ['from another port', ipv4Udp({ from: A, to: EVERYBODY, fromPort: 69, toPort: 67 })],
+    [
+      'in a multicast frame',
+      dhcpFrame({ from: A, type: 1, ends: { from: A, to: { ...MDNS, ip: EVERYBODY.ip } } }),
+    ],
+    ['to one address', dhcpFrame({ from: A, type: 1, ends: { from: A, to: { ...EVERYBODY, ip: B.ip } } })],
+    ['by TCP', ipv4Tcp({ from: A, to: EVERYBODY, fromPort: 68, toPort: 67 })],
+    ['by UDP-Lite', ipv4({ from: A, to: EVERYBODY }, 136, [0, 68, 0, 67, 0, 8, 0, 0])],
+    ['in a fragment', ipv4({ from: A, to: EVERYBODY, fragment: 4 }, 17, [0, 68, 0, 67, 0, 8, 0, 0])],
+    ['a UDP header cut short', ipv4({ from: A, to: EVERYBODY }, 17, [0, 68, 0, 67])],
+    ['a neighbour advertisement', advertisement({ from: A, source: LOCAL }, LOCAL)],
+    [
+      'an echo request to all nodes',
+      echo6({ from: A, to: ALL_NODES, source: LOCAL, destination: 'ff02::1' }),
+    ],
+    ['IPv6 of no protocol', ipv6({ from: A, to: ALL_NODES }, LOCAL)],
+  ])('%s -> isolated: dropped; shared: flooded', (_name, frame) => {
+    expect(verdictOn(frame, { mode: 'isolated' })).toBe(drop(DROP.isolated));
+    expect(verdictOn(frame, { mode: 'shared' })).toBe(FLOOD);
+  });
+
+  test('a flood of DHCP on a shared network -> does not use up what the VM may flood', () => {
+    const net = new ServiceSwitch({ mode: 'shared' });
+    const [a, b] = [net.vm(A), net.vm(B)];
+    net.from(a).send(...Array(FLOOD_BURST + 1).fill(DISCOVER));
+    const frame = ipv4Udp({ from: A, to: EVERYBODY });
+    expect(net.from(a).send(frame)).toEqual(passed(frame, b));
   });
 });
 

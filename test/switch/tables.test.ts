@@ -10,7 +10,6 @@ import {
   KIND_HOST,
   KIND_NONE,
   KIND_VM,
-  MAX_IPV6_ADDRESSES,
   MAX_PORTS,
   Tables,
 } from '../../src/switch/tables.ts';
@@ -54,6 +53,37 @@ describe('networks', () => {
     expect(tables.hostAddress(network)).toBe(int32('10.1.0.2'));
     expect(tables.isolated(1)).toBe(false);
     expect(tables.hostPort(1)).toBe(0);
+  });
+
+  test('without IPv6, MTU and clones -> no IPv6 gateway, prefixes of 64 bits, 1500 bytes, no clones', () => {
+    const { tables } = twoPorts();
+    tables.setNetwork(3, { ...record, gateway6: [1, 2, 3, 4], prefix6: 48, mtu: 9000, clones: true });
+    tables.setNetwork(3, record);
+    expect(tables.hasGateway6(3)).toBe(false);
+    expect(tables.isGateway6(3, 1, 2, 3, 4)).toBe(false);
+    expect([tables.prefix6(3), tables.mtu(3), tables.clones(3)]).toEqual([64, 1500, false]);
+  });
+
+  test('with all of them -> read back, and no other network changed', () => {
+    const { tables } = twoPorts();
+    const gateway6 = [0xfd000000 | 0, 2, -3, 1] as const;
+    tables.setNetwork(3, { ...record, gateway6, prefix6: 56, mtu: 65_520, clones: true });
+    expect(tables.hasGateway6(3)).toBe(true);
+    expect([0, 1, 2, 3].map((i) => tables.gateway6(3, i))).toEqual([...gateway6]);
+    expect(tables.isGateway6(3, ...gateway6)).toBe(true);
+    expect([tables.prefix6(3), tables.mtu(3), tables.clones(3)]).toEqual([56, 65_520, true]);
+    expect(tables.mask(3)).toBe(record.mask);
+    for (const other of [2, 4]) {
+      expect([tables.hasGateway6(other), tables.mtu(other), tables.clones(other)]).toEqual([false, 0, false]);
+    }
+  });
+
+  test.each([0, 1, 2, 3])('IPv6 gateway: another word %i -> another address', (i) => {
+    const { tables } = twoPorts();
+    tables.setNetwork(3, { ...record, gateway6: [1, 2, 3, 4] });
+    const words: [number, number, number, number] = [1, 2, 3, 4];
+    words[i] = 9;
+    expect(tables.isGateway6(3, ...words)).toBe(false);
   });
 
   test('set again -> without the host port it had', () => {
@@ -137,6 +167,17 @@ describe('ports', () => {
     expect(tables.macState(1)).toBe(ADDRESS_UNKNOWN);
     expect(tables.ipState(1)).toBe(ADDRESS_UNKNOWN);
     expect(tables.hasIpv6(1, 1, 2, 3, 4)).toBe(false);
+  });
+
+  test('a lease -> kept until the port is another VM’s', () => {
+    const { tables } = twoPorts();
+    expect(tables.leaseAddress(1)).toBe(0);
+    tables.setLease(1, ADDRESS);
+    tables.forgetLearned(1);
+    expect([tables.leaseAddress(1), tables.leaseAddress(2)]).toEqual([ADDRESS, 0]);
+    tables.removePort(1);
+    tables.addPort(1, KIND_VM, 3);
+    expect(tables.leaseAddress(1)).toBe(0);
   });
 
   test('changed by one thread -> seen by the other', () => {
@@ -262,33 +303,12 @@ describe('forgetLearned', () => {
   });
 });
 
-describe('IPv6 addresses', () => {
-  test(`${MAX_IPV6_ADDRESSES} -> all known, one more refused`, () => {
-    const { tables } = twoPorts();
-    for (let i = 0; i < MAX_IPV6_ADDRESSES; i++) expect(tables.bindIpv6(1, 1, 2, 3, i)).toBe(true);
-    expect(tables.bindIpv6(1, 1, 2, 3, 99)).toBe(false);
-    for (let i = 0; i < MAX_IPV6_ADDRESSES; i++) expect(tables.hasIpv6(1, 1, 2, 3, i)).toBe(true);
-    expect(tables.hasIpv6(2, 1, 2, 3, 0)).toBe(false);
-  });
-
-  test.each([
-    [9, 2, 3, 4],
-    [1, 9, 3, 4],
-    [1, 2, 9, 4],
-    [1, 2, 3, 9],
-  ])('%i %i %i %i beside 1 2 3 4 -> another address', (...words) => {
-    const { tables } = twoPorts();
-    tables.bindIpv6(1, 1, 2, 3, 4);
-    expect(tables.hasIpv6(1, ...words)).toBe(false);
-    expect(tables.bindIpv6(2, ...words)).toBe(true);
-    expect(tables.bindIpv6(2, 1, 2, 3, 4)).toBe(false);
-  });
-});
-
 test('a thread that died holding every lock -> unlockDead frees them', () => {
   const { memory, tables } = twoPorts();
-  const locks = [memory.fdb, memory.neighbours, memory.hostFlows].map((map) => new Int32Array(map));
+  const locks = [memory.fdb, memory.neighbours, memory.neighbours6, memory.hostFlows].map(
+    (map) => new Int32Array(map),
+  );
   for (const lock of locks) lock[0] = 5 + 1;
   tables.unlockDead(5);
-  expect(locks.map((lock) => lock[0])).toEqual([0, 0, 0]);
+  expect(locks.map((lock) => lock[0])).toEqual([0, 0, 0, 0]);
 });

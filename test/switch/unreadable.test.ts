@@ -94,6 +94,7 @@ describe('VLAN tag', () => {
           return count;
         },
         transmit: (...all) => inner.transmit(...all),
+        transmitPieces: (...all) => inner.transmitPieces(...all),
       }),
     );
     expect(net.from(a).send(TO_B)).toEqual(dropped(a, 'vlan'));

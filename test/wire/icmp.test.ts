@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checksum } from '../../src/wire/checksum.ts';
 import * as icmp from '../../src/wire/icmp.ts';
-import { anyByte, dump, hex, hostile, viewOf } from './bytes.ts';
+import { anyByte, anyInt32, dump, hex, hostile, viewOf } from './bytes.ts';
 
 const REQUEST = hex('08 00 f7fd 0001 0001');
 
@@ -103,6 +103,27 @@ describe('emitUnreachable', () => {
         expect(dump(view, 5, 4)).toBe('00000000');
         expect(dump(view, 9, quote.length)).toBe(Buffer.from(quote).toString('hex'));
         expect(dump(view, 0, 1) + dump(view, room - 1, 1)).toBe('aaaa');
+      }),
+    );
+  });
+});
+
+describe('emitError', () => {
+  test('fragmentation needed -> the MTU in the last two bytes of the header (RFC 1191)', () => {
+    const view = viewOf(hex('000000000000000000000000 4500001c'));
+    const bytes = icmp.emitError(view, 0, icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, 1400, 12, 4);
+    expect(dump(view, 0, 2) + dump(view, 4, 8)).toBe('0304' + '00000578' + '4500001c');
+    expect(checksum(view, 0, bytes)).toBe(0);
+  });
+
+  test('any type, code and rest -> read back, checksum right', () => {
+    fc.assert(
+      fc.property(anyByte, anyByte, anyInt32, fc.uint8Array({ maxLength: 64 }), (type, code, rest, quote) => {
+        const view = viewOf(Uint8Array.from([...new Uint8Array(8 + quote.length), ...quote]));
+        const bytes = icmp.emitError(view, 0, type, code, rest, 8 + quote.length, quote.length);
+        expect([icmp.type(view, 0), icmp.code(view, 0), view.getInt32(4)]).toEqual([type, code, rest]);
+        expect(dump(view, 8, quote.length)).toBe(Buffer.from(quote).toString('hex'));
+        expect(checksum(view, 0, bytes)).toBe(0);
       }),
     );
   });

@@ -1,0 +1,73 @@
+/**
+ * Addresses for VMs that are configured with none: one each, which follows from the VM's id and goes around what is
+ * somebody's already. A VM that comes later and is configured with such an address has it; the other is given a
+ * new one, and is told so when it asks again.
+ *
+ * In a network of clones nobody is in anybody's way.
+ */
+import { leaseAddress } from '../config/identity.ts';
+import type { NetworkConfig, VmConfig } from '../config/resolve.ts';
+import type { Tables } from '../switch/tables.ts';
+import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+/** A VM with its port. */
+export interface Lessee {
+  readonly vm: VmConfig;
+  readonly number: number;
+}
+
+export class Leases {
+  readonly #tables: Tables;
+  readonly #log: Logger;
+
+  constructor(tables: Tables, log: Logger) {
+    this.#tables = tables;
+    this.#log = log;
+  }
+
+  /**
+   * Gives `newcomer` an address, where it has none.
+   * @param others the other VMs of its network that are attached
+   * @param expected VMs of its network that are to be attached
+   */
+  give(
+    newcomer: Lessee,
+    network: NetworkConfig,
+    others: readonly Lessee[],
+    expected: readonly VmConfig[],
+  ): void {
+    const { ip } = newcomer.vm;
+    if (ip === undefined) this.#lease(newcomer, network, others, expected);
+    if (ip === undefined || network.clones) return;
+    const holder = others.find(({ number }) => this.#tables.leaseAddress(number) === (ip | 0));
+    if (holder === undefined) return;
+    const rest = [newcomer, ...others.filter((other) => other !== holder)];
+    this.#lease(holder, network, rest, expected);
+  }
+
+  #lease(
+    { vm, number }: Lessee,
+    network: NetworkConfig,
+    others: readonly Lessee[],
+    expected: readonly VmConfig[],
+  ): void {
+    const taken = network.clones ? new Set<number>() : this.#taken(others, expected);
+    const address = leaseAddress(vm.id, network, taken);
+    this.#tables.setLease(number, address ?? 0);
+    if (address === undefined) this.#log.warn({ vm: vm.id }, 'no address is left for this VM');
+  }
+
+  #taken(others: readonly Lessee[], expected: readonly VmConfig[]): Set<number> {
+    const tables = this.#tables;
+    const taken = new Set<number>();
+    for (const { ip } of expected) if (ip !== undefined) taken.add(ip);
+    for (const { number, vm } of others) {
+      if (vm.ip !== undefined) taken.add(vm.ip);
+      const lease = tables.leaseAddress(number);
+      if (lease !== 0) taken.add(lease >>> 0);
+      if (tables.ipState(number) !== ADDRESS_UNKNOWN) taken.add(tables.ip(number) >>> 0);
+    }
+    return taken;
+  }
+}

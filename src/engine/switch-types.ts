@@ -1,0 +1,49 @@
+/** What the switch is given, and what it shows of itself. */
+import type { ConfigInput, VmInput } from '../config/schema.ts';
+import type { ForwardState } from '../forward/vm-forwards.ts';
+import type { FaultPlan } from '../port/faulty-port.ts';
+import type { GuardKind } from '../port/guard.ts';
+import type { PortStats } from '../telemetry/counters.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+/** How a switch is made: the configuration file's content, and where to log. */
+export interface SwitchOptions extends ConfigInput {
+  /** A pino logger; nothing is logged where absent */
+  readonly logger?: Logger;
+}
+
+/** A VM to attach, and what only a library user may ask for. */
+export interface AttachOptions extends VmInput {
+  /** Impairments of what the VM sends, for experiments */
+  readonly faults?: FaultPlan;
+}
+
+/** One port as {@link Switch.stats} shows it. */
+export interface PortState extends PortStats {
+  readonly interface: string;
+  readonly network: string;
+  /** The interface exists and is plugged in */
+  readonly plugged: boolean;
+  /** Frames can pass: for a TAP, a VMM holds it */
+  readonly carrier: boolean;
+  /** Addresses configured or learned, absent while unknown */
+  readonly mac?: string;
+  readonly ip?: string;
+  /** The address a VM without a configured one is offered by DHCP */
+  readonly leased?: string;
+  /** A VM's loopback identity: the host's address where its forwarded ports keep their own numbers */
+  readonly loopback?: string;
+  /** A VM's forwards, those of its loopback identity among them */
+  readonly forwards?: readonly ForwardState[];
+}
+
+export interface SwitchStats {
+  /** Kind in use, undefined while no VM is attached */
+  readonly guard: GuardKind | 'off' | undefined;
+  /** By VM id */
+  readonly vms: Readonly<Record<string, PortState>>;
+  /** By network name */
+  readonly hostPorts: Readonly<Record<string, PortState>>;
+  /** One per datapath thread; `heartbeat` advances at least once a second */
+  readonly workers: readonly { readonly heartbeat: number; readonly replaced: number }[];
+}

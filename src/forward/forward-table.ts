@@ -1,0 +1,123 @@
+/**
+ * The forwards of all VMs: numbers, loopback identities, and that what was asked for goes before an identity's port,
+ * which is a courtesy: 0.0.0.0 takes a port from every address, 127.64.0.0/10 included.
+ */
+import type { Path } from '../config/fault.ts';
+import { nowhere } from '../config/fault.ts';
+import { type ForwardHost, Listeners, type PortForward, resolveForwards } from '../config/forwards.ts';
+import { isLoopbackIdentity, loopbackIdentity } from '../config/identity.ts';
+import { isIpv4 } from '../config/ip.ts';
+import { MAX_FORWARD_PORTS } from '../config/limits.ts';
+import { type ForwardInput, VmSchema } from '../config/schema.ts';
+import { checkShape } from '../config/shape.ts';
+import { TapswitchError } from '../errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { type ForwardState, type ForwardWorkers, VmForwards } from './vm-forwards.ts';
+
+function pathOf(id: string): Path {
+  return ['vms', id, 'forwards'];
+}
+
+/** Whether a socket at `host` could be in the way of a loopback identity's. */
+function meetsIdentities(host: ForwardHost): boolean {
+  if (host.kind === 'unix' || !isIpv4(host.address)) return false;
+  return host.address[3] === 0 || isLoopbackIdentity(host.address[3] >>> 0);
+}
+
+export class ForwardTable {
+  readonly #workers: ForwardWorkers;
+  readonly #log: Logger;
+  readonly #vms = new Map<string, VmForwards>();
+  #numbers = 0;
+
+  constructor(workers: ForwardWorkers, log: Logger) {
+    this.#workers = workers;
+    this.#log = log;
+  }
+
+  /**
+   * Gives the VM `id` on `port` its identity and opens its forwards, which no other may want.
+   * @throws TapswitchError FORWARD_IN_USE, FORWARD_UNAVAILABLE, CAPABILITY_MISSING; nothing is open then
+   */
+  async open(id: string, port: number, forwards: readonly PortForward[]): Promise<void> {
+    const taken = new Set([...this.#vms.values()].map(({ loopback }) => loopback));
+    const loopback = loopbackIdentity(id, taken);
+    const nextNumber = () => ++this.#numbers;
+    const made = new VmForwards({ id, port, loopback, workers: this.#workers, nextNumber, log: this.#log });
+    this.#vms.set(id, made);
+    try {
+      await this.#add(id, made, forwards);
+    } catch (error) {
+      await this.close(id);
+      throw error;
+    }
+  }
+
+  async #add(id: string, vm: VmForwards, forwards: readonly PortForward[]): Promise<ForwardState[]> {
+    for (const { host, protocol } of forwards) {
+      if (!meetsIdentities(host)) continue;
+      for (const other of this.#vms.values()) await other.giveWay(host, protocol);
+    }
+    if (this.#vms.get(id) === vm) return vm.add(forwards);
+    throw new TapswitchError('VM_UNKNOWN', `VM ${id} was detached meanwhile`, 'Attach it again.');
+  }
+
+  /**
+   * Adds what `input` says to a VM that is there.
+   * @throws TapswitchError CONFIG_INVALID, and what {@link open} throws; nothing is changed then
+   */
+  async add(id: string, input: ForwardInput): Promise<ForwardState[]> {
+    const vm = this.#vm(id);
+    const resolved = this.#resolve(id, input);
+    const listeners = new Listeners();
+    for (const [other, { asked }] of this.#vms) {
+      for (const forward of asked) listeners.claim(forward, other, nowhere, pathOf(other));
+    }
+    for (const forward of resolved) listeners.claim(forward, id, nowhere, pathOf(id));
+    if (vm.asked.length + resolved.length > MAX_FORWARD_PORTS) {
+      const message = `VM ${id} would have more than ${MAX_FORWARD_PORTS} forwarded ports`;
+      throw new TapswitchError('CONFIG_INVALID', message, 'Forward only the ports that are used.');
+    }
+    return this.#add(id, vm, resolved);
+  }
+
+  /** Ends what `spec` says, see {@link VmForwards.remove}. Throws CONFIG_INVALID or FORWARD_UNKNOWN. */
+  async remove(id: string, spec: string, reset: boolean): Promise<void> {
+    const vm = this.#vm(id);
+    await vm.remove(this.#resolve(id, spec), reset);
+  }
+
+  #resolve(id: string, input: ForwardInput): PortForward[] {
+    checkShape(VmSchema.properties.forwards, [input], nowhere, pathOf(id));
+    return resolveForwards([input], nowhere, pathOf(id)).map(({ forward }) => forward);
+  }
+
+  /** What was asked for, as it was. */
+  asked(id: string): PortForward[] {
+    return this.#vms.get(id)?.asked ?? [];
+  }
+
+  /** Throws VM_UNKNOWN. */
+  states(id: string): ForwardState[] {
+    return this.#vm(id).states();
+  }
+
+  /** A VM's part of its port's state; empty before {@link open}. */
+  stateOf(id: string): { loopback?: string; forwards?: ForwardState[] } {
+    const vm = this.#vms.get(id);
+    return vm === undefined ? {} : { loopback: vm.loopbackText, forwards: vm.states() };
+  }
+
+  #vm(id: string): VmForwards {
+    const vm = this.#vms.get(id);
+    if (vm !== undefined) return vm;
+    throw new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'Use an id that was attached.');
+  }
+
+  /** Ends a VM's forwards and their flows. */
+  async close(id: string): Promise<void> {
+    const vm = this.#vms.get(id);
+    this.#vms.delete(id);
+    await vm?.close();
+  }
+}

@@ -1,0 +1,26 @@
+/** What the gateway's services work with, the same for all of them. */
+import type { Forwarder } from '../switch/forwarder.ts';
+import type { Tables } from '../switch/tables.ts';
+import type { Clock } from '../sys/clock.ts';
+import type { CounterBlock } from '../telemetry/counters.ts';
+import type { EgressPolicies } from './egress-policies.ts';
+import type { HostServices } from './host-services.ts';
+import type { Outbox } from './outbox.ts';
+import type { Sockets } from './sockets.ts';
+import type { TimerWheel } from './timer-wheel.ts';
+
+export interface GatewayContext {
+  readonly tables: Tables;
+  readonly clock: Clock;
+  readonly counters: CounterBlock;
+  readonly forwarder: Forwarder;
+  /** Frames of the gateway's own making */
+  readonly outbox: Outbox;
+  readonly timers: TimerWheel;
+  /** Descriptors of the host's side */
+  readonly sockets: Sockets;
+  /** Where the VM on a port may go */
+  readonly policies: EgressPolicies;
+  /** What of the host is reachable at the gateway's address */
+  readonly services: HostServices;
+}

@@ -1,0 +1,56 @@
+/** Everything of the gateway without connection: UDP of the guests, echo, and forwarded UDP ports. */
+import type { GatewayContext } from './context.ts';
+import { EchoProxy } from './echo-proxy.ts';
+import type { GatewayIcmp } from './icmp.ts';
+import type { GatewayIcmpv6 } from './icmpv6.ts';
+import { HostErrors } from './udp/errors.ts';
+import { Forwards } from './udp/forwards.ts';
+import { DatagramOutput } from './udp/output.ts';
+import { ReadyList } from './udp/ready-list.ts';
+import { DatagramReceiver } from './udp/receiver.ts';
+import { Refusals } from './udp/refusals.ts';
+import { UdpGateway } from './udp/udp.ts';
+
+export class Datagrams {
+  readonly udp: UdpGateway;
+  readonly echo: EchoProxy;
+  readonly forwards: Forwards;
+  readonly #receiver: DatagramReceiver;
+  readonly #errors: HostErrors;
+  readonly #readyList = new ReadyList();
+
+  constructor(context: GatewayContext, icmp: GatewayIcmp, icmpv6: GatewayIcmpv6) {
+    const receiver = new DatagramReceiver(context.outbox);
+    const output = new DatagramOutput(context, receiver);
+    const errors = new HostErrors(context);
+    const readyList = this.#readyList;
+    const refusals = new Refusals(icmp, icmpv6);
+    this.#receiver = receiver;
+    this.#errors = errors;
+    this.udp = new UdpGateway({ context, receiver, output, errors, readyList, refusals });
+    this.echo = new EchoProxy({ context, receiver, output, errors, readyList, refusals });
+    this.forwards = new Forwards({ context, receiver, output, readyList, flows: this.udp.flows });
+  }
+
+  /** There is more to read than fitted into the turns so far: {@link run} goes on with it. */
+  get busy(): boolean {
+    return this.#readyList.busy;
+  }
+
+  run(): void {
+    this.#readyList.run();
+  }
+
+  /** Ends all flows of a VM. Its forwards stay, until they are closed. */
+  endPort(port: number): void {
+    this.udp.flows.endPort(port);
+    this.echo.flows.endPort(port);
+  }
+
+  /** Gives the memory back; no socket may become ready any more. */
+  release(): void {
+    this.#receiver.release();
+    this.#errors.release();
+    this.udp.release();
+  }
+}

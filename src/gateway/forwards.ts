@@ -1,0 +1,115 @@
+/**
+ * Connections that come in from the host for a VM: taken from the listening sockets the control thread opened.
+ *
+ * A listening socket is the control thread's, which closes it once it was told that nobody looks at it any more. Where
+ * no descriptor is free, its forward is left alone for a while: the connection stays in the kernel's queue, which would
+ * report it without end.
+ */
+import type { Clock } from '../sys/clock.ts';
+import { EPOLLIN } from '../sys/epoll.ts';
+import { EAGAIN, ECONNABORTED } from '../sys/errno.ts';
+import { accept } from '../sys/inet-socket.ts';
+import type { Pollable, Sockets } from './sockets.ts';
+import { type Timed, Timer, type TimerWheel } from './timer-wheel.ts';
+
+/** Connections taken from one socket before others have their turn. */
+const ACCEPTS_PER_EVENT = 64;
+/** How long a socket whose connections cannot be taken is left alone, `ms`. */
+const ACCEPT_PAUSE_MS = 100;
+
+/** A listening socket of the host that leads into a VM. */
+export interface ForwardBinding {
+  /** The forward's number, its name between the threads */
+  readonly number: number;
+  /** The control thread's */
+  readonly fd: number;
+  readonly protocol: 'tcp' | 'udp';
+  /** The VM's */
+  readonly port: number;
+  readonly guestPort: number;
+  /** How long a connection is held for a VM that does not answer yet, `ms` */
+  readonly waitMs: number;
+}
+
+/** What the forwards work with: part of the gateway's context. */
+export interface ForwardsContext {
+  readonly sockets: Sockets;
+  readonly timers: TimerWheel;
+  readonly clock: Pick<Clock, 'ms'>;
+}
+
+type Accept = (forward: ForwardBinding, fd: number) => void;
+
+const NO_TOKEN = -1;
+
+class Listening implements Pollable, Timed {
+  readonly #forward: ForwardBinding;
+  readonly #context: ForwardsContext;
+  readonly #accept: Accept;
+  readonly #pause = new Timer(this);
+  #token = NO_TOKEN;
+
+  constructor(forward: ForwardBinding, context: ForwardsContext, accept: Accept) {
+    this.#forward = forward;
+    this.#context = context;
+    this.#accept = accept;
+    this.expire();
+  }
+
+  /** Begins to listen, at first and after a pause. */
+  expire(): void {
+    this.#token = this.#context.sockets.watch(this.#forward.fd, EPOLLIN, this);
+    if (this.#token < 0) this.#retryLater();
+  }
+
+  ready(): void {
+    for (let i = 0; i < ACCEPTS_PER_EVENT && this.#token >= 0; i++) {
+      const fd = accept(this.#forward.fd);
+      if (fd >= 0) this.#accept(this.#forward, fd);
+      else if (fd === -EAGAIN) return;
+      else if (fd !== -ECONNABORTED) {
+        this.#ignore();
+        this.#retryLater();
+        return;
+      }
+    }
+  }
+
+  #ignore(): void {
+    if (this.#token >= 0) this.#context.sockets.unwatch(this.#token);
+    this.#token = NO_TOKEN;
+  }
+
+  #retryLater(): void {
+    this.#context.timers.set(this.#pause, this.#context.clock.ms, ACCEPT_PAUSE_MS);
+  }
+
+  end(): void {
+    this.#pause.cancel();
+    this.#ignore();
+  }
+}
+
+export class Forwards {
+  readonly #context: ForwardsContext;
+  readonly #accept: Accept;
+  readonly #listening = new Map<number, Listening>();
+
+  /** @param accept called with each connection's descriptor, which is then the callee's */
+  constructor(context: ForwardsContext, accept: Accept) {
+    this.#context = context;
+    this.#accept = accept;
+  }
+
+  /** Begins to take connections of a TCP forward. */
+  add(forward: ForwardBinding): void {
+    this.remove(forward.number);
+    this.#listening.set(forward.number, new Listening(forward, this.#context, this.#accept));
+  }
+
+  /** Takes no more. Nothing happens where there is no such forward. */
+  remove(number: number): void {
+    this.#listening.get(number)?.end();
+    this.#listening.delete(number);
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Memory for flows that have data in flight, and for no others.
+ *
+ * Theory of operation. A buffer is a ring of bytes with a set of ranges beside it: as a send buffer it holds what the
+ * guest has not acknowledged yet (the ranges are what it has, selectively), as a receive buffer what has arrived but
+ * cannot go on to the host's socket yet (the ranges are what came out of order). Buffers come in two sizes, cut from
+ * mappings that are made when needed and kept; the most recently returned is given out first, since the processor's
+ * caches still know it. A VM may have so much and no more: see {@link VM_BUFFER_BYTES}.
+ */
+import { memmove } from '../../sys/libc.ts';
+import { mapAddressSpace } from '../../sys/memory.ts';
+import { MAX_PORTS } from '../../switch/tables.ts';
+import { RangeSet } from './range-set.ts';
+
+export const SMALL_BUFFER_BYTES = 64 * 1024;
+export const LARGE_BUFFER_BYTES = 512 * 1024;
+/** Bytes of buffers the flows of one VM may hold */
+export const VM_BUFFER_BYTES = 64 * 1024 * 1024;
+const MAPPING_BYTES = 4 * 1024 * 1024;
+
+export class FlowBuffer {
+  /** Address of the first byte */
+  readonly address: number;
+  readonly bytes: number;
+  readonly ranges = new RangeSet();
+
+  constructor(address: number, bytes: number) {
+    this.address = address;
+    this.bytes = bytes;
+  }
+}
+
+export class BufferPool {
+  readonly #small: FlowBuffer[] = [];
+  readonly #large: FlowBuffer[] = [];
+  readonly #held = new Int32Array(MAX_PORTS);
+
+  /** A buffer of one of the two sizes for a flow of `port`; undefined when the VM has its share already. */
+  take(port: number, bytes: number): FlowBuffer | undefined {
+    const held = (this.#held[port] as number) + bytes;
+    if (held > VM_BUFFER_BYTES) return undefined;
+    const free = bytes === SMALL_BUFFER_BYTES ? this.#small : this.#large;
+    if (free.length === 0) this.#map(bytes, free);
+    this.#held[port] = held;
+    const buffer = free.pop() as FlowBuffer;
+    buffer.ranges.clear();
+    return buffer;
+  }
+
+  give(port: number, buffer: FlowBuffer): void {
+    this.#held[port]! -= buffer.bytes;
+    (buffer.bytes === SMALL_BUFFER_BYTES ? this.#small : this.#large).push(buffer);
+  }
+
+  /** Bytes of buffers the flows of `port` hold. */
+  held(port: number): number {
+    return this.#held[port] as number;
+  }
+
+  #map(bytes: number, free: FlowBuffer[]): void {
+    const start = mapAddressSpace(MAPPING_BYTES);
+    for (let at = MAPPING_BYTES - bytes; at >= 0; at -= bytes) free.push(new FlowBuffer(start + at, bytes));
+  }
+}
+
+/** Copies `bytes` bytes at ring offset `from` of one buffer to the start of another. */
+export function copyRing(from: FlowBuffer, ringBytes: number, at: number, to: FlowBuffer, bytes: number): void {
+  const first = Math.min(bytes, ringBytes - at);
+  memmove(to.address, from.address + at, first);
+  if (bytes > first) memmove(to.address + first, from.address, bytes - first);
+}

@@ -1,0 +1,280 @@
+/**
+ * How a flow begins.
+ *
+ * From the guest: its SYN is checked against the services of the gateway and the outbound policy, then the host's side
+ * connects, then the guest gets its SYN-ACK, or hears what became of the attempt. From the host, by a forward: the
+ * accepted connection is held while the guest is asked, which may have no carrier, no known address, or nothing
+ * listening yet; each of these is tried again every {@link AGAIN_MS} until the forward's patience is over.
+ */
+import { ADDRESS_UNKNOWN } from '../../switch/tables.ts';
+import { drop, KEPT } from '../../switch/verdict.ts';
+import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../../sys/epoll.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  closeWithReset,
+  connectTo,
+  EINPROGRESS,
+  isMapped,
+  MAPPED,
+  openSocket,
+  SOCK_STREAM,
+  sendAtOnce,
+} from '../../sys/inet-socket.ts';
+import { close } from '../../sys/libc.ts';
+import { DROP, type DropReason } from '../../telemetry/drops.ts';
+import { PROTOCOL_TCP } from '../../wire/ipv4.ts';
+import * as tcp from '../../wire/tcp.ts';
+import type { GatewayContext } from '../context.ts';
+import { EGRESS_ALLOW } from '../egress-policy.ts';
+import type { FlowOwner } from './arrival.ts';
+import { CONNECTING, SYN_RECEIVED, SYN_SENT, TIME_WAIT, TIMER_OPEN, TIMER_RETRANSMIT, type TcpFlow } from './flow.ts';
+import { FlowKey, type FlowTable } from './flow-table.ts';
+import { agree, number } from './handshake.ts';
+import { Notices } from './notices.ts';
+import type { TcpOutput } from './output.ts';
+import { retransmitAfter } from './rtt.ts';
+import type { Segment } from './segment.ts';
+import { unguessable } from './unguessable.ts';
+
+const HOST_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+const LOOPBACK = 0x7f000001;
+/** Pause between two tries to open the guest's side, `ms` */
+const AGAIN_MS = 100;
+/** Silence after which a SYN is sent again, `ms`: the guest is on this machine */
+const SYN_AGAIN_MS = 250;
+/** Ports of the gateway's that forwarded connections come from (RFC 6335: the dynamic ones) */
+const FIRST_EPHEMERAL = 49_152;
+const EPHEMERALS = 65_536 - FIRST_EPHEMERAL;
+
+const ECONNREFUSED = 111;
+const ETIMEDOUT = 110;
+const EACCES = 13;
+const EPERM = 1;
+
+/** Why a forward's connection could not be opened yet, as it is counted when time is up. */
+const OPEN_FAILURES: readonly DropReason[] = [
+  'forward-no-carrier',
+  'forward-no-address',
+  'forward-unanswered',
+  'forward-refused',
+];
+const NO_CARRIER = 0;
+const NO_ADDRESS = 1;
+const UNANSWERED = 2;
+const REFUSED = 3;
+
+/** What opening has to know of a forward. */
+export interface TcpForward {
+  readonly number: number;
+  /** The VM's */
+  readonly port: number;
+  readonly guestPort: number;
+  readonly waitMs: number;
+}
+
+export class Opening {
+  readonly #context: GatewayContext;
+  readonly #flows: FlowTable;
+  readonly #output: TcpOutput;
+  readonly #owner: FlowOwner;
+  readonly #notices: Notices;
+  readonly #key = new FlowKey();
+  readonly #forwards = new Map<number, TcpForward>();
+  #nextPort = unguessable() & 0x3fff;
+
+  constructor(context: GatewayContext, flows: FlowTable, output: TcpOutput, owner: FlowOwner) {
+    this.#context = context;
+    this.#flows = flows;
+    this.#output = output;
+    this.#owner = owner;
+    this.#notices = new Notices(context.tables, context.outbox);
+  }
+
+  // --- begun by the guest ---------------------------------------------------------------------------------
+  /** Handles a segment of no flow. Returns a verdict. */
+  handle(segment: Segment): number {
+    if (segment.has(tcp.RST)) return KEPT;
+    if (!segment.has(tcp.SYN) || segment.has(tcp.ACK)) return this.#refuse(segment, 'no-flow');
+    const { tables, policies, services } = this.#context;
+    const { key } = segment;
+    const network = tables.network(key.port);
+    if (this.#isGateway(network, key)) {
+      const port = services.find(network, PROTOCOL_TCP, key.remotePort);
+      if (port === 0) return this.#refuse(segment, 'no-service');
+      return this.#connect(segment, 0, 0, MAPPED, LOOPBACK, port);
+    }
+    const { remote0, remote1, remote2, remote3 } = key;
+    // Neighbours are reached by their own MACs, or not at all: never by way of the host.
+    if (isMapped(remote0, remote1, remote2) && tables.inSubnet(network, remote3)) {
+      return this.#refuse(segment, 'isolated');
+    }
+    const verdict = policies.decide(key.port, PROTOCOL_TCP, remote0, remote1, remote2, remote3, key.remotePort);
+    if (verdict !== EGRESS_ALLOW) return this.#refuse(segment, 'egress-denied');
+    return this.#connect(segment, remote0, remote1, remote2, remote3, key.remotePort);
+  }
+
+  #isGateway(network: number, { remote0, remote1, remote2, remote3 }: FlowKey): boolean {
+    const { tables } = this.#context;
+    if (isMapped(remote0, remote1, remote2)) return remote3 === tables.gatewayAddress(network);
+    return tables.isGateway6(network, remote0, remote1, remote2, remote3);
+  }
+
+  /** Says no at once: silence would make the guest wait. */
+  #refuse(segment: Segment, reason: DropReason): number {
+    this.#output.resetStray(segment);
+    return drop(DROP[reason]);
+  }
+
+  #connect(segment: Segment, w0: number, w1: number, w2: number, w3: number, port: number): number {
+    const { sockets, clock } = this.#context;
+    const { key } = segment;
+    if (!this.#flows.hasRoom(key.port)) return drop(DROP['flow-limit']);
+    const fd = openSocket(isMapped(w0, w1, w2) ? AF_INET : AF_INET6, SOCK_STREAM);
+    if (fd < 0) return drop(DROP['flow-limit']);
+    sendAtOnce(fd);
+    const flow = this.#flows.add(key);
+    agree(flow, segment.options, segment.sequence, segment.window, clock);
+    number(flow, unguessable(), unguessable());
+    flow.state = CONNECTING;
+    const error = connectTo(fd, w0, w1, w2, w3, port);
+    if (error !== 0 && error !== EINPROGRESS) {
+      close(fd);
+      this.failed(flow, error);
+      return KEPT;
+    }
+    const token = sockets.add(fd, HOST_EVENTS, flow);
+    if (token < 0) {
+      this.#owner.close(flow);
+      return drop(DROP['flow-limit']);
+    }
+    flow.fd = fd;
+    flow.token = token;
+    return KEPT;
+  }
+
+  /** The host's side is connected: the guest gets its SYN-ACK. */
+  connected(flow: TcpFlow): void {
+    flow.state = SYN_RECEIVED;
+    this.answerAgain(flow);
+  }
+
+  /** Sends the SYN-ACK, once more if need be. */
+  answerAgain(flow: TcpFlow): void {
+    const { timers, clock } = this.#context;
+    this.#output.syn(flow);
+    flow.timerKind = TIMER_RETRANSMIT;
+    timers.set(flow.timer, clock.ms, retransmitAfter(flow));
+    flow.backoff++;
+  }
+
+  /** The host's side could not be connected: the guest sees what a router, or the other end, would have told it. */
+  failed(flow: TcpFlow, error: number): void {
+    if (error === ECONNREFUSED) this.#output.reset(flow);
+    else if (error !== ETIMEDOUT) this.#notices.unreachable(flow, error === EACCES || error === EPERM);
+    this.#owner.close(flow);
+  }
+
+  // --- begun by the host ----------------------------------------------------------------------------------
+  /** Holds the connection `fd` of a forward until the guest has answered, or resets it where that cannot be. */
+  accept(forward: TcpForward, fd: number): void {
+    const { tables, counters, sockets, clock } = this.#context;
+    const { port } = forward;
+    const key = this.#name(forward);
+    if (key === undefined || !this.#flows.hasRoom(port)) {
+      counters.dropped(port, DROP['flow-limit'], 1);
+      closeWithReset(fd);
+      return;
+    }
+    sendAtOnce(fd);
+    const flow = this.#flows.add(key);
+    flow.forward = forward.number;
+    this.#forwards.set(forward.number, forward);
+    flow.state = SYN_SENT;
+    flow.sinceMs = clock.ms;
+    flow.mss = tables.mtu(tables.network(port));
+    number(flow, unguessable(), unguessable());
+    const token = sockets.add(fd, HOST_EVENTS, flow);
+    if (token < 0) {
+      this.#owner.close(flow);
+      return;
+    }
+    flow.fd = fd;
+    flow.token = token;
+    this.#ask(flow);
+  }
+
+  /** Names a new flow to the guest: from the gateway, by a port that no other flow to there has. */
+  #name({ port, guestPort }: TcpForward): FlowKey | undefined {
+    const { tables } = this.#context;
+    const key = this.#key;
+    key.port = port;
+    key.guest0 = key.guest1 = key.remote0 = key.remote1 = 0;
+    key.guest2 = key.remote2 = MAPPED;
+    key.guest3 = tables.ipState(port) === ADDRESS_UNKNOWN ? tables.leaseAddress(port) : tables.ip(port);
+    key.guestPort = guestPort;
+    key.remote3 = tables.gatewayAddress(tables.network(port));
+    for (let tries = 0; tries < EPHEMERALS; tries++) {
+      this.#nextPort = (this.#nextPort + 1) % EPHEMERALS;
+      key.remotePort = FIRST_EPHEMERAL + this.#nextPort;
+      const other = this.#flows.find(key);
+      if (other === undefined) return key;
+      if (other.state !== TIME_WAIT) continue;
+      this.#owner.close(other);
+      return key;
+    }
+    return undefined;
+  }
+
+  /** Sends the SYN, if there is somebody to send it to, and sees to it that it is not the last. */
+  #ask(flow: TcpFlow): void {
+    const { tables, timers, clock } = this.#context;
+    const { port } = flow;
+    let pause = AGAIN_MS;
+    if (!tables.carrier(port)) flow.openFailure = NO_CARRIER;
+    else if (flow.guest3 === 0) flow.openFailure = NO_ADDRESS;
+    else if (tables.macState(port) === ADDRESS_UNKNOWN) {
+      flow.openFailure = NO_ADDRESS;
+      this.#notices.askMac(flow);
+    } else {
+      if (flow.openFailure !== REFUSED) flow.openFailure = UNANSWERED;
+      this.#output.syn(flow);
+      pause = SYN_AGAIN_MS;
+    }
+    flow.timerKind = TIMER_OPEN;
+    timers.set(flow.timer, clock.ms, pause);
+  }
+
+  /** Time for another try, or to give up. */
+  again(flow: TcpFlow): void {
+    const { clock, counters, tables } = this.#context;
+    const forward = this.#forwards.get(flow.forward);
+    const waited = (clock.ms - flow.sinceMs) | 0;
+    const patience = Math.max(forward?.waitMs ?? 0, flow.openFailure === UNANSWERED ? SYN_AGAIN_MS * 4 : 0);
+    if (waited >= patience) {
+      counters.dropped(flow.port, DROP[OPEN_FAILURES[flow.openFailure] as DropReason], 1);
+      this.#owner.abort(flow);
+      return;
+    }
+    // The VM may have got an address, or another one, since.
+    const address = tables.ipState(flow.port) === ADDRESS_UNKNOWN ? flow.guest3 : tables.ip(flow.port);
+    if (address !== flow.guest3) this.#flows.rename(flow, address);
+    this.#ask(flow);
+  }
+
+  /** The guest refuses: nothing listens there, yet. */
+  refused(flow: TcpFlow): void {
+    const { clock, timers } = this.#context;
+    flow.openFailure = REFUSED;
+    // A new attempt has numbers of its own: an answer to the old one must not be taken for one to it.
+    number(flow, unguessable(), flow.tsOffset);
+    timers.set(flow.timer, clock.ms, AGAIN_MS);
+  }
+
+  /** Forgets a forward. Returns the port of its VM, 0 when it never had a connection. */
+  forget(forward: number): number {
+    const port = this.#forwards.get(forward)?.port ?? 0;
+    this.#forwards.delete(forward);
+    return port;
+  }
+}
