@@ -1,4 +1,6 @@
 /** What the control thread and a datapath worker say to each other. */
+import type { DnsUpstream } from '../config/dns.ts';
+import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { ForwardBinding } from '../gateway/forwards.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
@@ -28,6 +30,10 @@ export type Command =
   /** End the flows of the VM on `port` on both sides */
   | { readonly op: 'reset'; readonly port: number }
   | { readonly op: 'services'; readonly network: number; readonly services: readonly HostServiceRecord[] }
+  /** What the gateway's name server answers itself in a network */
+  | { readonly op: 'names'; readonly network: number; readonly names: NetworkNames }
+  /** Whom it asks for the rest */
+  | { readonly op: 'upstreams'; readonly network: number; readonly upstreams: readonly DnsUpstream[] }
   | { readonly op: 'forward'; readonly forward: ForwardBinding }
   /** Stop listening; with `reset` end the forward's flows, too */
   | { readonly op: 'unforward'; readonly number: number; readonly reset: boolean }

@@ -18,6 +18,8 @@
  */
 
 import { MAX_NETWORKS } from '../config/limits.ts';
+import { TableAddressBook } from '../gateway/dns/address-book.ts';
+import { GatewayDns } from '../gateway/dns/dns.ts';
 import { EgressPolicies } from '../gateway/egress-policies.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { HostServices } from '../gateway/host-services.ts';
@@ -71,6 +73,7 @@ export class Datapath {
   readonly #outbox: Outbox;
   readonly #policies = new EgressPolicies();
   readonly #services = new HostServices();
+  readonly #dns: GatewayDns;
   readonly #commands: () => void;
   readonly #watched: (token: number) => void;
   #running = true;
@@ -92,6 +95,8 @@ export class Datapath {
     this.#sockets = new Sockets(this.#epoll, FIRST_SOCKET_TOKEN, new DescriptorSet(setup.descriptors));
     this.#timers = new TimerWheel(this.#clock.ms);
     this.#outbox = new Outbox((port) => this.#ports[port]);
+    const book = new TableAddressBook(this.#tables, this.#clock);
+    this.#dns = new GatewayDns(this.#sockets, this.#clock, this.#timers, book);
     this.#gateway = new Gateway({
       tables: this.#tables,
       clock: this.#clock,
@@ -102,6 +107,7 @@ export class Datapath {
       sockets: this.#sockets,
       policies: this.#policies,
       services: this.#services,
+      dns: this.#dns,
     });
   }
 
@@ -209,6 +215,12 @@ export class Datapath {
       case 'services':
         this.#services.set(command.network, command.services);
         break;
+      case 'names':
+        this.#dns.setNetwork(command.network, command.names);
+        break;
+      case 'upstreams':
+        this.#dns.setUpstreams(command.network, command.upstreams);
+        break;
       case 'forward':
         this.#gateway.addForward(command.forward);
         break;
@@ -246,6 +258,8 @@ export class Datapath {
   #detach(number: number): void {
     const port = this.#ports[number];
     if (port === undefined) return;
+    this.#gateway.forget(number);
+    this.#outbox.flush();
     this.#ports[number] = undefined;
     for (const members of this.#members) {
       const at = members.indexOf(number);

@@ -2,7 +2,10 @@
  * The datapath workers together: which ports exist, which worker receives from which, and the shared memory they
  * work on. Knows nothing of VMs, interfaces or files: it is handed descriptors.
  */
+
+import type { DnsUpstream } from '../config/dns.ts';
 import { TapswitchError } from '../errors.ts';
+import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { ForwardBinding } from '../gateway/forwards.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
@@ -97,6 +100,16 @@ export class Engine {
   /** Says what of the host the guests of `network` find at their gateway. */
   async services(network: number, services: readonly HostServiceRecord[]): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.services(network, services)));
+  }
+
+  /** Says what the gateway's name server answers itself in `network`. */
+  async names(network: number, names: NetworkNames): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.names(network, names)));
+  }
+
+  /** Says whom it asks for the rest, from now on. */
+  async upstreams(network: number, upstreams: readonly DnsUpstream[]): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.upstreams(network, upstreams)));
   }
 
   /** Ends the flows of the VM on `port` on both sides. */

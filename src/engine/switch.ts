@@ -28,6 +28,7 @@ import { Guards } from './guards.ts';
 import { HostPort } from './host-port.ts';
 import { Leases } from './leases.ts';
 import { LinkWatch } from './link-watch.ts';
+import { NameService } from './name-service.ts';
 import { isSameNamespace } from './namespace.ts';
 import { OutboundRules } from './outbound.ts';
 import type { AttachOptions, PortState, SwitchOptions, SwitchStats } from './switch-types.ts';
@@ -45,6 +46,7 @@ export class Switch {
   readonly #log: Logger;
   readonly #engine: Engine;
   readonly #links: LinkWatch;
+  readonly #names: NameService;
   readonly #fastPaths: FastPaths;
   readonly #guards: Guards;
   readonly #forwards: ForwardTable;
@@ -66,6 +68,7 @@ export class Switch {
     this.#log = log;
     this.#engine = new Engine(config.workers, log);
     this.#links = new LinkWatch(this.#engine, log);
+    this.#names = new NameService(this.#engine, log);
     this.#fastPaths = new FastPaths(log);
     this.#guards = new Guards(config.guard === 'required', log);
     this.#forwards = new ForwardTable(this.#engine, log);
@@ -96,6 +99,10 @@ export class Switch {
     for (const [name, { hostServices }] of this.#config.networks) {
       await this.#engine.services(this.#networks.get(name) as number, hostServices);
     }
+    for (const [name, network] of this.#config.networks) {
+      await this.#names.addNetwork(this.#networks.get(name) as number, network);
+    }
+    await this.#names.follow();
     for (const network of this.#config.networks.values()) await this.#openHostPort(network);
     this.#guards.prepare([...this.#config.vms.values()]);
     for (const vm of this.#config.vms.values()) await this.#attach(vm, undefined, true);
@@ -105,13 +112,16 @@ export class Switch {
   #keepUp(): void {
     const round = this.#upkeepRound++;
     for (const port of this.#vms.values()) port.keepFastPath();
-    if (round % HOST_ADDRESS_ROUNDS === 0) this.#followHostAddresses();
+    if (round % HOST_ADDRESS_ROUNDS === 0) this.#followHost();
     if (round % GUARD_ROUNDS !== 0) return;
     const plugged = [...this.#vms.values()].filter((port) => port.plugged);
     this.#guards.restore(plugged.map((port) => port.vm));
   }
 
-  #followHostAddresses(): void {
+  #followHost(): void {
+    this.#names.follow().catch((error: unknown) => {
+      this.#log.error({ err: error }, "the host's name servers could not be passed on");
+    });
     try {
       if (!this.#outbound.refresh()) return;
     } catch (error) {

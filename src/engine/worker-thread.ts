@@ -10,7 +10,9 @@
  * A worker that does not acknowledge within ACK_TIMEOUT_MS is stuck: the caller gets WORKER_STUCK.
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { DnsUpstream } from '../config/dns.ts';
 import { TapswitchError } from '../errors.ts';
+import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { ForwardBinding } from '../gateway/forwards.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import { allocateDescriptorSet, DescriptorSet } from '../sys/descriptor-set.ts';
@@ -49,6 +51,8 @@ export class WorkerThread {
   readonly #ports = new Map<number, PortBinding>();
   readonly #vms = new Map<number, VmRecord>();
   readonly #services = new Map<number, readonly HostServiceRecord[]>();
+  readonly #names = new Map<number, NetworkNames>();
+  readonly #upstreams = new Map<number, readonly DnsUpstream[]>();
   readonly #forwards = new Map<number, ForwardBinding>();
   readonly #watches = new Map<number, number>();
   readonly #descriptors = allocateDescriptorSet();
@@ -107,6 +111,8 @@ export class WorkerThread {
   /** Tells a new thread what those before it were told. */
   #tellAll(): void {
     for (const [network, services] of this.#services) this.#post({ op: 'services', network, services });
+    for (const [network, names] of this.#names) this.#post({ op: 'names', network, names });
+    for (const [network, upstreams] of this.#upstreams) this.#post({ op: 'upstreams', network, upstreams });
     for (const [port, vm] of this.#vms) this.#post({ op: 'vm', port, ...vm });
     for (const binding of this.#ports.values()) this.#post({ op: 'attach', binding });
     for (const forward of this.#forwards.values()) this.#post({ op: 'forward', forward });
@@ -204,6 +210,16 @@ export class WorkerThread {
   services(network: number, services: readonly HostServiceRecord[]): Promise<void> {
     this.#services.set(network, services);
     return this.#send({ op: 'services', network, services });
+  }
+
+  names(network: number, names: NetworkNames): Promise<void> {
+    this.#names.set(network, names);
+    return this.#send({ op: 'names', network, names });
+  }
+
+  upstreams(network: number, upstreams: readonly DnsUpstream[]): Promise<void> {
+    this.#upstreams.set(network, upstreams);
+    return this.#send({ op: 'upstreams', network, upstreams });
   }
 
   forward(forward: ForwardBinding): Promise<void> {

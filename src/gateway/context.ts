@@ -3,6 +3,7 @@ import type { Forwarder } from '../switch/forwarder.ts';
 import type { Tables } from '../switch/tables.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { CounterBlock } from '../telemetry/counters.ts';
+import type { GatewayDns } from './dns/dns.ts';
 import type { EgressPolicies } from './egress-policies.ts';
 import type { HostServices } from './host-services.ts';
 import type { Outbox } from './outbox.ts';
@@ -23,4 +24,5 @@ export interface GatewayContext {
   readonly policies: EgressPolicies;
   /** What of the host is reachable at the gateway's address */
   readonly services: HostServices;
+  readonly dns: GatewayDns;
 }

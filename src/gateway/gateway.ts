@@ -17,6 +17,7 @@ import * as ipv6 from '../wire/ipv6.ts';
 import * as vnet from '../wire/vnet.ts';
 import type { GatewayContext } from './context.ts';
 import { Dhcp } from './dhcp.ts';
+import { DnsDatagrams } from './dns/datagrams.ts';
 import { type ForwardBinding, Forwards } from './forwards.ts';
 import { GatewayIcmp } from './icmp.ts';
 import { GatewayIcmpv6 } from './icmpv6.ts';
@@ -33,6 +34,7 @@ export class Gateway {
   readonly #context: GatewayContext;
   readonly #icmp: GatewayIcmp;
   readonly #forwards: Forwards;
+  readonly #questions: DnsDatagrams;
 
   constructor(context: GatewayContext) {
     const { tables, clock, forwarder, counters } = context;
@@ -43,6 +45,7 @@ export class Gateway {
     this.icmpv6 = new GatewayIcmpv6(tables, clock, counters, this.ndp);
     this.dhcp = new Dhcp(tables, clock);
     this.tcp = new TcpGateway(context);
+    this.#questions = new DnsDatagrams(context, context.dns);
     this.#forwards = new Forwards(context, (forward, fd) => this.tcp.accept(forward, fd));
   }
 
@@ -51,11 +54,19 @@ export class Gateway {
   setVm(port: number, name: string, policy: Int32Array): void {
     this.dhcp.setHostname(port, name);
     this.#context.policies.set(port, policy);
+    this.#context.dns.addVm(port, this.#context.tables.network(port), name);
   }
 
   /** Ends the flows of a VM on both sides. */
   reset(port: number): void {
     this.tcp.endPort(port);
+  }
+
+  /** Forgets a VM that is gone. */
+  forget(port: number): void {
+    this.reset(port);
+    this.#context.policies.delete(port);
+    this.#context.dns.removeVm(port);
   }
 
   addForward(forward: ForwardBinding): void {
@@ -125,12 +136,28 @@ export class Gateway {
     } else if (ipv4.protocol(view, packet) === ipv4.PROTOCOL_TCP && !ipv4.isFragment(view, packet)) {
       return this.tcp.handle(batch, slot, ingress, packet, true);
     }
+    const isUdp = ipv4.protocol(view, packet) === ipv4.PROTOCOL_UDP && !ipv4.isFragment(view, packet);
+    if (
+      isOwn &&
+      isUdp &&
+      tables.kind(ingress) !== KIND_HOST &&
+      this.#questions.isQuestion(view, packet, true)
+    ) {
+      return this.#questions.handle(batch, slot, ingress, packet, true);
+    }
     if (isOwn && this.#isEcho(view, packet)) {
       this.#icmp.answerEcho(batch, slot, packet);
       return ingress;
     }
     const code = isOwn ? icmp.PORT_UNREACHABLE : icmp.ADMIN_PROHIBITED;
-    return this.#icmp.refuse(batch, slot, packet, ingress, code, isOwn ? DROP['no-service'] : DROP.prohibited);
+    return this.#icmp.refuse(
+      batch,
+      slot,
+      packet,
+      ingress,
+      code,
+      isOwn ? DROP['no-service'] : DROP.prohibited,
+    );
   }
 
   #handleIpv6(batch: FrameBatch, slot: number, ingress: number, packet: number): number {
@@ -140,9 +167,14 @@ export class Gateway {
     const bytes = (batch.length[slot] as number) - (packet - (batch.start[slot] as number));
     if (isHost && !ipv6.check(view, packet, bytes)) return drop(DROP.malformed);
     const protocol = ipv6.transportProtocol(view, packet);
-    if (protocol === ipv4.PROTOCOL_TCP && !isHost) return this.tcp.handle(batch, slot, ingress, packet, false);
+    if (protocol === ipv4.PROTOCOL_TCP && !isHost)
+      return this.tcp.handle(batch, slot, ingress, packet, false);
     const isOwn = this.icmpv6.isForGateway(view, packet, ingress);
     if (isOwn && protocol === ipv6.PROTOCOL_ICMPV6) return this.icmpv6.handle(batch, slot, ingress);
+    const isUdp = protocol === ipv4.PROTOCOL_UDP && !isHost;
+    if (isOwn && isUdp && this.#questions.isQuestion(view, packet, false)) {
+      return this.#questions.handle(batch, slot, ingress, packet, false);
+    }
     return isOwn
       ? this.icmpv6.refuse6(batch, slot, packet, ingress, icmpv6.PORT_UNREACHABLE, DROP['no-service'])
       : this.icmpv6.refuse6(batch, slot, packet, ingress, icmpv6.ADMIN_PROHIBITED, DROP.prohibited);

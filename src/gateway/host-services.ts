@@ -14,7 +14,8 @@ export class HostServices {
 
   /** Says what the guests of `network` find at their gateway, instead of what they found. */
   set(network: number, services: readonly HostServiceRecord[]): void {
-    for (const key of [...this.#ports.keys()]) if (key >>> (PORT_BITS + 1) === network) this.#ports.delete(key);
+    for (const key of [...this.#ports.keys()])
+      if (key >>> (PORT_BITS + 1) === network) this.#ports.delete(key);
     for (const { protocol, gatewayPort, hostPort } of services) {
       this.#ports.set(keyOf(network, protocol === 'tcp', gatewayPort), hostPort);
     }

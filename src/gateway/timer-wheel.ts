@@ -115,7 +115,8 @@ export class TimerWheel {
       const at = (this.#nowMs + away) | 0;
       const head = this.#heads[at & SLOT_MASK] as Timer;
       // Where the next ring is dealt out, something may come from there.
-      if (head.next !== head || ((at & SLOT_MASK) === 0 && this.#dealsAt(at))) return Math.max(0, away - behind);
+      if (head.next !== head || ((at & SLOT_MASK) === 0 && this.#dealsAt(at)))
+        return Math.max(0, away - behind);
     }
     return limitMs;
   }

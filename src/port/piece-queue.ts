@@ -64,7 +64,8 @@ export class PieceQueue {
     const headers = this.#headerBytes[index] as number;
     const start = this.headers(index);
     frame.set(this.u8.subarray(start, start + headers));
-    if (frame.length > headers) memcpyOut(frame.subarray(headers), this.#payloads[index] as number, frame.length - headers);
+    if (frame.length > headers)
+      memcpyOut(frame.subarray(headers), this.#payloads[index] as number, frame.length - headers);
     return frame;
   }
 

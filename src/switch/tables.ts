@@ -235,6 +235,24 @@ export class Tables extends NetworkTable {
     return this.#findIpv6(port, word0, word1, word2, word3) !== NONE;
   }
 
+  /** How many IPv6 addresses a port has, beside link-local ones. */
+  ipv6Count(port: number): number {
+    return this.#ports[port * PORT_INTS + IPV6_COUNT] as number;
+  }
+
+  /** Word `word` (0 to 3) of a port's IPv6 address number `index`, int32. */
+  ipv6Word(port: number, index: number, word: number): number {
+    return this.#ports[port * PORT_INTS + IPV6 + index * 4 + word] as number;
+  }
+
+  /** The port of a network that has an IPv6 address, NONE when no port has. */
+  portOfIpv6(network: number, word0: number, word1: number, word2: number, word3: number): number {
+    const entry = this.#neighbours6.find(word3, word2, prefixKey(word0, word1, network), 0);
+    if (entry === NONE) return NONE;
+    const port = this.#neighbours6.value(entry);
+    return this.hasIpv6(port, word0, word1, word2, word3) ? port : NONE;
+  }
+
   #findIpv6(port: number, word0: number, word1: number, word2: number, word3: number): number {
     const base = port * PORT_INTS;
     const count = this.#ports[base + IPV6_COUNT] as number;

@@ -3,7 +3,17 @@
  * returned as an error's number, not thrown. Addresses are four int32 words, an IPv4 address mapped into
  * ::ffff:0:0/96 (RFC 4291 section 2.5.5.2); a socket's family follows from that.
  */
-import { acceptAt, close, connectAt, errno, getsockoptAt, setsockoptAt, shutdown, socket } from './libc.ts';
+import {
+  acceptAt,
+  close,
+  connectAt,
+  errno,
+  getsockoptAt,
+  setsockoptAt,
+  shutdown,
+  socket,
+  socketpair,
+} from './libc.ts';
 import { type Memory, mapMemory } from './memory.ts';
 
 // sys/socket.h, netinet/in.h, netinet/tcp.h; the same on x64 and arm64.
@@ -81,6 +91,12 @@ export function openSocket(family: number, type: number, protocol = 0): number {
   return fd < 0 ? -errno() : fd;
 }
 
+/** Opens the two ends of a stream between us and ourselves into `ends`. 0, or the error's number. */
+export function openPair(ends: Int32Array): number {
+  const bytes = new Uint8Array(ends.buffer, ends.byteOffset, 8);
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC, 0, bytes) < 0 ? errno() : 0;
+}
+
 /** Sets an option whose value is an int. 0, or the error's number. */
 export function setOption(fd: number, level: number, name: number, value: number): number {
   const { view, address } = room();
@@ -102,14 +118,7 @@ export function sendAtOnce(fd: number): void {
 }
 
 /** Begins to connect. 0 when connected, {@link EINPROGRESS}, or another error's number. */
-export function connectTo(
-  fd: number,
-  w0: number,
-  w1: number,
-  w2: number,
-  w3: number,
-  port: number,
-): number {
+export function connectTo(fd: number, w0: number, w1: number, w2: number, w3: number, port: number): number {
   const { view, address } = room();
   const bytes = writeSocketAddress(view, 0, w0, w1, w2, w3, port);
   return connectAt(fd, address, bytes) < 0 ? errno() : 0;

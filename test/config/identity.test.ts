@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { leaseAddress, loopbackIdentity } from '../../src/config/identity.ts';
+import { isLoopbackIdentity, leaseAddress, loopbackIdentity } from '../../src/config/identity.ts';
 import { resolveNetwork } from '../../src/config/resolve.ts';
 import { formatIpv4, parseIpv4 } from '../../src/wire/ipv4.ts';
 import { networkInput } from './fixtures.ts';
@@ -82,5 +82,21 @@ describe('loopbackIdentity', () => {
     }
     taken.add(address);
     expect(loopbackIdentity('wrap-18973', taken)).toBe(first);
+  });
+});
+
+describe('isLoopbackIdentity', () => {
+  test('any id`s identity -> true', () => {
+    fc.assert(fc.property(fc.string(), (id) => isLoopbackIdentity(loopbackIdentity(id, none))));
+  });
+
+  test.each([
+    ['127.64.0.0', true],
+    ['127.127.255.255', true],
+    ['127.63.255.255', false],
+    ['127.128.0.0', false],
+    ['255.64.0.1', false],
+  ])('%s -> %s', (text, expected) => {
+    expect(isLoopbackIdentity(parseIpv4(text) as number)).toBe(expected);
   });
 });

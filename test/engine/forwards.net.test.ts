@@ -1,4 +1,6 @@
 /** Forwards, leases and what else a VM gets at its attach, as the control thread sees it; no traffic. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { withRoutes } from '../../src/lab/netns-guest.ts';
 import { enterNamespace } from '../../src/sys/netns.ts';
@@ -37,7 +39,7 @@ test('VM with forwards: attach -> listened to; detach -> no more, nothing left o
   }
   await sw.detach('a');
   expect(await listens('127.0.0.1:16080')).toBe(false);
-  expect(openDescriptors()).toEqual(before);
+  await vi.waitFor(() => expect(openDescriptors()).toEqual(before), WAIT);
   expect(await refusalOf(() => sw.forwards('a'))).toMatch(/^VM_UNKNOWN/);
 });
 
@@ -47,7 +49,7 @@ test('forward that cannot be had: attach -> refused, nothing left; without it ->
   const before = openDescriptors();
   const input = stage.vm(12, { forwards: ['17080:6080', '192.0.2.1:80:80'] });
   expect(await refusalOf(() => sw.attach('b', input))).toMatch(/^FORWARD_UNAVAILABLE: VM b: /);
-  expect(openDescriptors()).toEqual(before);
+  await vi.waitFor(() => expect(openDescriptors()).toEqual(before), WAIT);
   expect(Object.keys(sw.stats().vms)).toEqual(['a']);
   await sw.attach('b', stage.vm(12, { forwards: ['17080:6080'] }));
 });
@@ -57,7 +59,7 @@ test('TAP that is not there: attach with a forward -> its listener is closed aga
   const before = openDescriptors();
   const input = { ...stage.vm(11), tap: 'nothere', forwards: ['16080:6080'] };
   expect(await refusalOf(() => sw.attach('a', input))).toMatch(/^TAP_MISSING/);
-  expect(openDescriptors()).toEqual(before);
+  await vi.waitFor(() => expect(openDescriptors()).toEqual(before), WAIT);
 });
 
 test('running VM: addForward, removeForward -> there, then gone; another VM may have it then', async () => {
@@ -70,9 +72,9 @@ test('running VM: addForward, removeForward -> there, then gone; another VM may 
   const taken = stage.vm(12, { forwards: ['16080:1'] });
   expect(await refusalOf(() => sw.attach('b', taken))).toMatch(/^FORWARD_IN_USE: .*already leads to a$/);
   await sw.removeForward('a', '16080:6080', { reset: true });
-  await sw.removeForward('a', `${added?.host}:6080`);
+  await sw.removeForward('a', `${added?.host}:6080`, { reset: true });
   expect(sw.forwards('a')).toEqual([]);
-  expect(openDescriptors()).toEqual(before);
+  await vi.waitFor(() => expect(openDescriptors()).toEqual(before), WAIT);
   await sw.attach('b', taken);
   expect(await refusalOf(() => sw.addForward('c', '1:1'))).toMatch(/^VM_UNKNOWN/);
 });
@@ -84,7 +86,7 @@ test('switch with forwards: close -> nothing is listened to or open', async () =
   await sw.attach('b', stage.vm(12, { forwards: forwardTexts(17000, 50) }));
   await sw.close();
   expect(await listens('127.0.0.1:16049')).toBe(false);
-  expect(openDescriptors()).toEqual(before);
+  await vi.waitFor(() => expect(openDescriptors()).toEqual(before), WAIT);
 });
 
 function forwardTexts(first: number, count: number): string[] {
@@ -103,9 +105,25 @@ test('worker that dies: -> replaced, forwards are there, can be removed and adde
     WAIT,
   );
   expect(await listens('127.0.0.1:16080')).toBe(true);
-  await sw.removeForward('a', '16080:6080');
+  await sw.removeForward('a', '16080:6080', { reset: true });
   await sw.addForward('a', '16080:6080');
-  expect(openDescriptors()).toEqual(before);
+  await vi.waitFor(() => expect(openDescriptors()).toEqual(before), WAIT);
+});
+
+test('worker that dies with a connection held: -> it ends, nothing is left; the next is taken again', async () => {
+  const sw = await stage.start();
+  await sw.attach('a', stage.vm(11, { forwards: ['16080:6080'] }));
+  const before = openDescriptors();
+  for (let death = 1; death <= 2; death++) {
+    const client = connect(16080, '127.0.0.1').on('error', () => {});
+    const closed = once(client, 'close');
+    await once(client, 'connect');
+    // The client's end and the worker's.
+    await vi.waitFor(() => expect(openDescriptors()).toHaveLength(before.length + 2), WAIT);
+    sw.crashWorker(0);
+    await closed;
+    await vi.waitFor(() => expect(openDescriptors()).toEqual(before), WAIT);
+  }
 });
 
 test('TAP that goes and comes back: -> its forwards stay', async () => {

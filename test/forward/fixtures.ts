@@ -27,7 +27,10 @@ export async function listens(where: string): Promise<boolean> {
     if (!['ECONNREFUSED', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     return false;
   } finally {
+    // Closed for good: descriptors are counted.
+    const closed = socket.closed ? undefined : once(socket, 'close');
     socket.destroy();
+    await closed;
   }
 }
 

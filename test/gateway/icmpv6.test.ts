@@ -24,7 +24,6 @@ const PORT = 4;
 const PROHIBITED = 1;
 const BURST = 50;
 const UDP = 17;
-const TCP = 6;
 const ICMPV6 = 58;
 const FRAGMENT = 44;
 
@@ -175,7 +174,6 @@ function fragment(protocol: number, offset: number): Uint8Array {
 describe('refused', () => {
   test.each([
     ['UDP', udp6(PING)],
-    ['TCP', ipv6Packet(PING, TCP, new Array(20).fill(0))],
     ['another protocol', ipv6Packet(PING, 47, new Array(40).fill(1))],
     ['nothing behind the header', ipv6Packet(PING, 59, [])],
   ])('%s to the gateway -> port unreachable, dropped as no-service', (_name, frame) => {

@@ -138,12 +138,37 @@ export function ipv4Udp(fields: PortFields): Uint8Array {
   return ipv4(fields, UDP, [...head, ...word(internetChecksum(pseudo, head, [0, 0], data)), ...data]);
 }
 
-export function ipv4Tcp(fields: PortFields & { readonly flags?: number }): Uint8Array {
-  const { from, to, fromPort = 40_000, toPort = 8080, flags = ACK, data = [] } = fields;
-  const head = [...word(fromPort), ...word(toPort), 0, 0, 0, 1, 0, 0, 0, 2, 0x50, flags, 0xff, 0xff];
-  const pseudo = pseudoHeader([...ipBytes(from.ip), ...ipBytes(to.ip)], TCP, 20 + data.length);
-  const check = internetChecksum(pseudo, head, [0, 0, 0, 0], data);
-  return ipv4(fields, TCP, [...head, ...word(check), 0, 0, ...data]);
+export interface TcpFields {
+  readonly fromPort?: number;
+  readonly toPort?: number;
+  readonly flags?: number;
+  readonly sequence?: number;
+  readonly acknowledgment?: number;
+  /** As it is written, not scaled */
+  readonly window?: number;
+  /** A multiple of four bytes */
+  readonly tcpOptions?: readonly number[];
+  readonly data?: Bytes;
+}
+
+/** A TCP segment whose checksum is right with the pseudo-header that `pseudo` makes for its length. */
+export function tcpSegment(fields: TcpFields, pseudo: (bytes: number) => readonly number[]): Uint8Array {
+  const { fromPort = 40_000, toPort = 8080, flags = ACK, sequence = 1, acknowledgment = 2 } = fields;
+  const { window = 0xffff, tcpOptions = [], data = [] } = fields;
+  const header = 20 + tcpOptions.length;
+  const numbers = [sequence, acknowledgment].flatMap((value) => [...word(value >>> 16), ...word(value)]);
+  const head = [...word(fromPort), ...word(toPort), ...numbers, header << 2, flags, ...word(window)];
+  const check = internetChecksum(pseudo(header + data.length), head, [0, 0, 0, 0], tcpOptions, data);
+  return join(head, word(check), [0, 0], tcpOptions, data);
+}
+
+export function ipv4Tcp(fields: PacketFields & TcpFields): Uint8Array {
+  const addresses = [...ipBytes(fields.from.ip), ...ipBytes(fields.to.ip)];
+  return ipv4(
+    fields,
+    TCP,
+    tcpSegment(fields, (bytes) => pseudoHeader(addresses, TCP, bytes)),
+  );
 }
 
 export interface EchoFields extends PacketFields {

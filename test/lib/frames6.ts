@@ -1,7 +1,18 @@
 /** IPv6 frames as guests send them, built byte by byte without the code under test. See frames.ts. */
 import { parseIpv6 } from '../../src/wire/ipv6.ts';
 import { internetChecksum, pseudoHeader6 } from './checksum.ts';
-import { type Ends, ethernet, ICMPV6, IPV6, macBytes, type Station, UDP } from './frames.ts';
+import {
+  type Ends,
+  ethernet,
+  ICMPV6,
+  IPV6,
+  macBytes,
+  type Station,
+  TCP,
+  type TcpFields,
+  tcpSegment,
+  UDP,
+} from './frames.ts';
 
 export const GATEWAY6 = 'fd00:74:1:2::1';
 /** Of the gateway's MAC, 02:74:61:70:73:77 */
@@ -58,6 +69,15 @@ export function udp6(fields: Packet6, { fromPort = 40_000, toPort = 5353, data =
   const head = [...word(fromPort), ...word(toPort), ...word(8 + data.length)];
   const pseudo = pseudoHeader6(addresses, UDP, 8 + data.length);
   return ipv6Packet(fields, UDP, [...head, ...word(internetChecksum(pseudo, head, [0, 0], data)), ...data]);
+}
+
+export function tcp6(fields: Packet6 & TcpFields): Uint8Array {
+  const addresses = [...ip6Bytes(fields.source), ...ip6Bytes(fields.destination)];
+  return ipv6Packet(
+    fields,
+    TCP,
+    tcpSegment(fields, (bytes) => pseudoHeader6(addresses, TCP, bytes)),
+  );
 }
 
 export function echo6(fields: Packet6, { reply = false, data = [0x61, 0x62, 0x63] as Bytes } = {}) {

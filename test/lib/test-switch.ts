@@ -3,6 +3,8 @@
  * port sends is carried through at once; what left, and what was dropped where, is the outcome.
  */
 import { EgressQueues } from '../../src/engine/egress.ts';
+import { TableAddressBook } from '../../src/gateway/dns/address-book.ts';
+import { GatewayDns } from '../../src/gateway/dns/dns.ts';
 import { EgressPolicies } from '../../src/gateway/egress-policies.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import { HostServices } from '../../src/gateway/host-services.ts';
@@ -46,7 +48,8 @@ const STALE_BYTES = 4096;
 
 // One for all: it holds nothing between two sends, and is large.
 const batch = new FrameBatch();
-const sockets = new Sockets(new Epoll(openEpoll(), 64), MAX_PORTS, new DescriptorSet(allocateDescriptorSet()));
+const epoll = new Epoll(openEpoll(), 64);
+const sockets = new Sockets(epoll, MAX_PORTS, new DescriptorSet(allocateDescriptorSet()));
 
 export interface Sent {
   readonly port: number;
@@ -99,6 +102,8 @@ export class TestSwitch {
   stale = 0xee;
   /** Frames whose verdict was to flood them */
   floods = 0;
+  /** Frames that the gateway kept */
+  kept = 0;
   readonly #reader: CounterReader;
   readonly #egress = new EgressQueues();
   /** The switch's ports, wrapped where a test says so, and the two ends of each port's cable */
@@ -124,7 +129,19 @@ export class TestSwitch {
     const outbox = new Outbox((port) => this.#ports[port]);
     const timers = new TimerWheel(clock.ms);
     const { policies, services } = this;
-    return new Gateway({ tables, clock, counters, forwarder, outbox, timers, sockets, policies, services });
+    const dns = new GatewayDns(sockets, clock, timers, new TableAddressBook(tables, clock));
+    return new Gateway({
+      tables,
+      clock,
+      counters,
+      forwarder,
+      outbox,
+      timers,
+      sockets,
+      policies,
+      services,
+      dns,
+    });
   }
 
   addNetwork(network: number, mode: 'isolated' | 'shared'): void {
@@ -175,6 +192,14 @@ export class TestSwitch {
   /** Puts something between a port and the switch. */
   wrap(port: number, wrapper: (inner: Port) => Port): void {
     this.#ports[port] = wrapper(this.#ports[port] as Port);
+  }
+
+  /** Lets the gateway hear of its sockets and do what is due. Returns the frames that left for it. */
+  poll(): Sent[] {
+    const ready = epoll.wait(0);
+    for (let i = 0; i < ready; i++) sockets.dispatch(epoll.token(i), epoll.events(i));
+    this.gateway.run();
+    return this.#collect();
   }
 
   /** What happens when a VMM ends. */
@@ -229,7 +254,8 @@ export class TestSwitch {
     if (verdict === GATEWAY_PORT) verdict = this.gateway.handle(batch, slot, ingress);
     if (verdict > GATEWAY_PORT) this.#egress.add(verdict, slot);
     else if (verdict === FLOOD) this.#flood(slot, ingress);
-    else if (verdict !== KEPT) this.block.dropped(ingress, dropReason(verdict), 1);
+    else if (verdict === KEPT) this.kept++;
+    else this.block.dropped(ingress, dropReason(verdict), 1);
   }
 
   #flood(slot: number, ingress: number): void {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { etherTypeOf, expectMadeByGateway } from '../lib/check-frame.ts';
+import { etherTypeOf, expectMadeByGateway, isTcp } from '../lib/check-frame.ts';
 import {
   A,
   ARP,
@@ -26,6 +26,7 @@ import {
   NOBODY,
   PACKET,
   padded,
+  RST,
   SYN,
   UDP,
   VNET_BYTES,
@@ -141,26 +142,31 @@ function isIcmpError(frame: Uint8Array): boolean {
   return etherTypeOf(frame) === IPV4 && frame[PACKET + 9] === ICMP && frame[PACKET + 20] === 3;
 }
 
+function isReset(frame: Uint8Array): boolean {
+  const header = etherTypeOf(frame) === IPV4 ? 20 : 40;
+  return isTcp(frame) && ((frame[PACKET + header + 13] as number) & RST) !== 0;
+}
+
 describe('any bytes, and damaged frames, in any order', () => {
-  test('each frame -> sent on, or flooded, or dropped for one reason; nothing thrown', () => {
+  test('each frame -> sent on, flooded, kept by the gateway, or dropped for one reason; nothing thrown', () => {
     fc.assert(
       fc.property(script, ({ mode, configured, steps }) => {
         const { net, guest } = scene(mode, configured, 0xee);
         for (const { from, frame } of steps) {
           const ingress = from === 'guest' ? guest : net.host;
-          const floods = net.floods;
+          const { floods, kept } = net;
           const outcome = net.from(ingress).sendUnsound(frame);
           const [left, lost] = [outcome.left.length, drops(outcome)];
           if (lost === 0) {
-            if (net.floods === floods) expect(left).toBe(1);
+            if (net.floods === floods) expect(left + net.kept - kept).toBe(1);
           } else {
-            // A packet that was dropped may be answered: by an error to its sender, or a question to its receiver
+            // A packet that was dropped may be answered: by an error or a reset, or a question to its receiver
             expect([lost, net.floods]).toEqual([1, floods]);
             expect(Object.keys(outcome.drops)).toEqual([`${ingress}`]);
             expect(left).toBeLessThanOrEqual(1);
             for (const sent of outcome.left) expectMadeByGateway(sent.frame);
             for (const sent of outcome.left.filter((answer) => answer.port === ingress)) {
-              expect(isIcmpError(sent.frame)).toBe(true);
+              expect(isIcmpError(sent.frame) || isReset(sent.frame)).toBe(true);
             }
           }
         }

@@ -242,12 +242,20 @@ describe.each(['isolated', 'shared'] as const)('%s', (mode) => {
     expect(net.from(net.host).send(toItself)).toEqual(dropped(net.host, 'hairpin'));
   });
 
-  test('to the gateway, no IPv4 and no ARP -> dropped as no-service', () => {
+  test('to the gateway, neither IP nor ARP -> dropped as no-service', () => {
+    const { net, a } = threeVms(mode);
+    const frame = ethernet({ from: A, to: GATEWAY }, PTP, [0, 0]);
+    expect(net.from(a).send(frame)).toEqual(dropped(a, 'no-service'));
+    const fromHost = ethernet({ from: HOST, to: GATEWAY }, PTP, [0, 0]);
+    expect(net.from(net.host).send(fromHost)).toEqual(dropped(net.host, 'no-service'));
+  });
+
+  test('IPv6 to a gateway that has none -> dropped as prohibited', () => {
     const { net, a } = threeVms(mode);
     const frame = ipv6({ from: A, to: GATEWAY }, 'fe80::1', 'fe80::2');
-    expect(net.from(a).send(frame)).toEqual(dropped(a, 'no-service'));
+    expect(net.from(a).send(frame)).toEqual(dropped(a, 'prohibited'));
     const fromHost = ipv6({ from: HOST, to: GATEWAY }, 'fe80::1', 'fe80::2');
-    expect(net.from(net.host).send(fromHost)).toEqual(dropped(net.host, 'no-service'));
+    expect(net.from(net.host).send(fromHost)).toEqual(dropped(net.host, 'prohibited'));
   });
 
   test('the host to a VM -> that VM, untouched', () => {

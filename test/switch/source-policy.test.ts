@@ -214,7 +214,7 @@ describe('IPv4 not configured', () => {
   test('one that another port has learned, however long ago -> dropped as spoofed-ip', () => {
     const { net, send } = twoVms({ mac: A.mac });
     send(packet(A.ip));
-    net.clock.pass(1_000_000);
+    net.clock.pass(10_000);
     const c = net.vm({ mac: NOBODY.mac });
     const frame = ipv4Udp({ from: { mac: NOBODY.mac, ip: A.ip }, to: B });
     expect(net.from(c).send(frame)).toEqual(dropped(c, 'spoofed-ip'));

@@ -1,4 +1,7 @@
 /** What a segment does to the flow it belongs to: RFC 9293 section 3.10.7, in its order. */
+
+import * as tcp from '../../wire/tcp.ts';
+import type { GatewayContext } from '../context.ts';
 import {
   CLOSE_WAIT,
   CLOSING,
@@ -10,8 +13,6 @@ import {
   SYN_SENT,
   type TcpFlow,
 } from './flow.ts';
-import * as tcp from '../../wire/tcp.ts';
-import type { GatewayContext } from '../context.ts';
 import { agree } from './handshake.ts';
 import type { TcpOutput } from './output.ts';
 import type { TcpReceiver } from './receiver.ts';
@@ -84,7 +85,10 @@ export class Arrival {
     const isReset = segment.has(tcp.RST);
     if (flow.hasTimestamps && options.hasTimestamps && !isReset) {
       // Protection against wrapped sequence numbers (RFC 7323 section 5): at 30 Gbit/s they wrap every second.
-      if (before(options.timestamp, flow.tsRecent)) return this.#challenge(flow);
+      if (before(options.timestamp, flow.tsRecent)) {
+        this.#challenge(flow);
+        return;
+      }
       if (!before(flow.acked, segment.sequence)) flow.tsRecent = options.timestamp;
     }
     if (!this.#receiver.isAcceptable(flow, segment.sequence, segment.length)) {
@@ -100,7 +104,10 @@ export class Arrival {
       else this.#challenge(flow);
       return;
     }
-    if (segment.has(tcp.SYN)) return this.#challenge(flow);
+    if (segment.has(tcp.SYN)) {
+      this.#challenge(flow);
+      return;
+    }
     if (!segment.has(tcp.ACK)) return;
     flow.heardMs = this.#context.clock.ms;
     if (!this.#acknowledgment(flow, segment)) return;
@@ -146,7 +153,10 @@ export class Arrival {
       return true;
     }
     const isDuplicate =
-      acknowledgment === flow.sndUna && segment.payloadBytes === 0 && window === flow.sndWnd && flow.inFlight > 0;
+      acknowledgment === flow.sndUna &&
+      segment.payloadBytes === 0 &&
+      window === flow.sndWnd &&
+      flow.inFlight > 0;
     this.#window(flow, segment);
     this.#sender.suspect(flow, isDuplicate);
     return true;
@@ -195,7 +205,8 @@ export class Arrival {
       return true;
     }
     const { sequence, payload, payloadBytes } = segment;
-    const taken = flow.hasHost && this.#receiver.take(flow, sequence, payload, payloadBytes, segment.has(tcp.FIN));
+    const taken =
+      flow.hasHost && this.#receiver.take(flow, sequence, payload, payloadBytes, segment.has(tcp.FIN));
     if (!taken) {
       this.#owner.abort(flow);
       return false;

@@ -7,9 +7,10 @@
  * mappings that are made when needed and kept; the most recently returned is given out first, since the processor's
  * caches still know it. A VM may have so much and no more: see {@link VM_BUFFER_BYTES}.
  */
+
+import { MAX_PORTS } from '../../switch/tables.ts';
 import { memmove } from '../../sys/libc.ts';
 import { mapAddressSpace } from '../../sys/memory.ts';
-import { MAX_PORTS } from '../../switch/tables.ts';
 import { RangeSet } from './range-set.ts';
 
 export const SMALL_BUFFER_BYTES = 64 * 1024;
@@ -64,7 +65,13 @@ export class BufferPool {
 }
 
 /** Copies `bytes` bytes at ring offset `from` of one buffer to the start of another. */
-export function copyRing(from: FlowBuffer, ringBytes: number, at: number, to: FlowBuffer, bytes: number): void {
+export function copyRing(
+  from: FlowBuffer,
+  ringBytes: number,
+  at: number,
+  to: FlowBuffer,
+  bytes: number,
+): void {
   const first = Math.min(bytes, ringBytes - at);
   memmove(to.address, from.address + at, first);
   if (bytes > first) memmove(to.address + first, from.address, bytes - first);

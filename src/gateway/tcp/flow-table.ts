@@ -4,8 +4,8 @@
  * Identity is the port: two VMs with the same address have flows of their own.
  */
 import { MAX_PORTS } from '../../switch/tables.ts';
-import type { FlowEvents } from './flow-events.ts';
 import { TcpFlow } from './flow.ts';
+import type { FlowEvents } from './flow-events.ts';
 
 /** Flows a VM may have, those in TIME-WAIT included */
 export const VM_FLOWS = 8192;
@@ -85,7 +85,9 @@ export class FlowTable {
 
   /** Whether one more half-open flow of `port` is within its bounds. */
   hasRoom(port: number): boolean {
-    return (this.#flowsOf[port] as number) < VM_FLOWS && (this.#halfOpenOf[port] as number) < VM_HALF_OPEN_FLOWS;
+    return (
+      (this.#flowsOf[port] as number) < VM_FLOWS && (this.#halfOpenOf[port] as number) < VM_HALF_OPEN_FLOWS
+    );
   }
 
   /** A new half-open flow of that name, which nobody has. */

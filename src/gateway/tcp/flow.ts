@@ -7,9 +7,10 @@
  * right half is a socket the kernel looks after. What a half has ended, the other is told when everything before has
  * gone through. All numbers are int32, so that none of them is an object.
  */
-import { Timer, type Timed } from '../timer-wheel.ts';
-import type { Pollable } from '../sockets.ts';
+
 import type { Sender } from '../outbox.ts';
+import type { Pollable } from '../sockets.ts';
+import { type Timed, Timer } from '../timer-wheel.ts';
 import type { FlowBuffer } from './buffer-pool.ts';
 import type { FlowEvents } from './flow-events.ts';
 

@@ -4,7 +4,7 @@ import { isMapped } from '../../sys/inet-socket.ts';
 import { IPV4_HEADER_BYTES } from '../../wire/ipv4.ts';
 import { IPV6_HEADER_BYTES } from '../../wire/ipv6.ts';
 import { TCP_HEADER_BYTES } from '../../wire/tcp.ts';
-import { TIMESTAMPS_ALIGNED_BYTES, type TcpOptions } from '../../wire/tcp-options.ts';
+import { type TcpOptions, TIMESTAMPS_ALIGNED_BYTES } from '../../wire/tcp-options.ts';
 import type { TcpFlow } from './flow.ts';
 import { OWN_WINDOW_SCALE } from './output.ts';
 
@@ -18,7 +18,13 @@ const LARGEST_PACKET = 65_535;
 const INITIAL_SEGMENTS = 10;
 
 /** Takes over what the guest's SYN says; the flow's own choices follow it. */
-export function agree(flow: TcpFlow, options: TcpOptions, sequence: number, window: number, clock: Clock): void {
+export function agree(
+  flow: TcpFlow,
+  options: TcpOptions,
+  sequence: number,
+  window: number,
+  clock: Clock,
+): void {
   const isIpv4 = isMapped(flow.remote0, flow.remote1, flow.remote2);
   flow.irs = sequence;
   flow.rcvNxt = (sequence + 1) | 0;

@@ -74,9 +74,37 @@ export class Notices {
     const { view } = this.#outbox;
     const { guest0, guest1, guest2, guest3, remote0, remote1, remote2, remote3 } = flow;
     if (fromGuest) {
-      ipv6.emitHeader(view, off, bytes, protocol, TTL, guest0, guest1, guest2, guest3, remote0, remote1, remote2, remote3);
+      ipv6.emitHeader(
+        view,
+        off,
+        bytes,
+        protocol,
+        TTL,
+        guest0,
+        guest1,
+        guest2,
+        guest3,
+        remote0,
+        remote1,
+        remote2,
+        remote3,
+      );
     } else {
-      ipv6.emitHeader(view, off, bytes, protocol, TTL, remote0, remote1, remote2, remote3, guest0, guest1, guest2, guest3);
+      ipv6.emitHeader(
+        view,
+        off,
+        bytes,
+        protocol,
+        TTL,
+        remote0,
+        remote1,
+        remote2,
+        remote3,
+        guest0,
+        guest1,
+        guest2,
+        guest3,
+      );
     }
   }
 

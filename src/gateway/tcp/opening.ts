@@ -17,6 +17,7 @@ import {
   EINPROGRESS,
   isMapped,
   MAPPED,
+  openPair,
   openSocket,
   SOCK_STREAM,
   sendAtOnce,
@@ -26,9 +27,18 @@ import { DROP, type DropReason } from '../../telemetry/drops.ts';
 import { PROTOCOL_TCP } from '../../wire/ipv4.ts';
 import * as tcp from '../../wire/tcp.ts';
 import type { GatewayContext } from '../context.ts';
+import { DNS_PORT } from '../dns/datagrams.ts';
 import { EGRESS_ALLOW } from '../egress-policy.ts';
 import type { FlowOwner } from './arrival.ts';
-import { CONNECTING, SYN_RECEIVED, SYN_SENT, TIME_WAIT, TIMER_OPEN, TIMER_RETRANSMIT, type TcpFlow } from './flow.ts';
+import {
+  CONNECTING,
+  SYN_RECEIVED,
+  SYN_SENT,
+  type TcpFlow,
+  TIME_WAIT,
+  TIMER_OPEN,
+  TIMER_RETRANSMIT,
+} from './flow.ts';
 import { FlowKey, type FlowTable } from './flow-table.ts';
 import { agree, number } from './handshake.ts';
 import { Notices } from './notices.ts';
@@ -81,6 +91,7 @@ export class Opening {
   readonly #notices: Notices;
   readonly #key = new FlowKey();
   readonly #forwards = new Map<number, TcpForward>();
+  readonly #ends = new Int32Array(2);
   #nextPort = unguessable() & 0x3fff;
 
   constructor(context: GatewayContext, flows: FlowTable, output: TcpOutput, owner: FlowOwner) {
@@ -100,6 +111,7 @@ export class Opening {
     const { key } = segment;
     const network = tables.network(key.port);
     if (this.#isGateway(network, key)) {
+      if (key.remotePort === DNS_PORT) return this.#resolve(segment, network);
       const port = services.find(network, PROTOCOL_TCP, key.remotePort);
       if (port === 0) return this.#refuse(segment, 'no-service');
       return this.#connect(segment, 0, 0, MAPPED, LOOPBACK, port);
@@ -109,7 +121,15 @@ export class Opening {
     if (isMapped(remote0, remote1, remote2) && tables.inSubnet(network, remote3)) {
       return this.#refuse(segment, 'isolated');
     }
-    const verdict = policies.decide(key.port, PROTOCOL_TCP, remote0, remote1, remote2, remote3, key.remotePort);
+    const verdict = policies.decide(
+      key.port,
+      PROTOCOL_TCP,
+      remote0,
+      remote1,
+      remote2,
+      remote3,
+      key.remotePort,
+    );
     if (verdict !== EGRESS_ALLOW) return this.#refuse(segment, 'egress-denied');
     return this.#connect(segment, remote0, remote1, remote2, remote3, key.remotePort);
   }
@@ -124,6 +144,31 @@ export class Opening {
   #refuse(segment: Segment, reason: DropReason): number {
     this.#output.resetStray(segment);
     return drop(DROP[reason]);
+  }
+
+  /** Joins the guest's connection with the gateway's own name server, by a stream between us and ourselves. */
+  #resolve(segment: Segment, network: number): number {
+    const { sockets, dns, clock } = this.#context;
+    const { key } = segment;
+    if (!this.#flows.hasRoom(key.port) || openPair(this.#ends) !== 0) return drop(DROP['flow-limit']);
+    const [own, served] = this.#ends as unknown as [number, number];
+    const flow = this.#flows.add(key);
+    agree(flow, segment.options, segment.sequence, segment.window, clock);
+    number(flow, unguessable(), unguessable());
+    const token = sockets.add(own, HOST_EVENTS, flow);
+    if (token < 0) {
+      close(served);
+      this.#owner.close(flow);
+      return drop(DROP['flow-limit']);
+    }
+    flow.fd = own;
+    flow.token = token;
+    if (!dns.stream(network, key.port, served)) {
+      this.#owner.close(flow);
+      return this.#refuse(segment, 'flow-limit');
+    }
+    this.connected(flow);
+    return KEPT;
   }
 
   #connect(segment: Segment, w0: number, w1: number, w2: number, w3: number, port: number): number {

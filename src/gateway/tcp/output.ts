@@ -253,20 +253,14 @@ export class TcpOutput {
     const headers = header + tcpBytes - frame;
     const cut = payloadBytes > flow.mss;
     const gso = cut ? (isIpv4 ? vnet.GSO_TCPV4 : vnet.GSO_TCPV6) : vnet.GSO_NONE;
-    vnet.writeUnfinished(
-      view,
-      start,
-      gso,
-      headers,
-      cut ? flow.mss : 0,
-      header - frame,
-      tcp.CHECKSUM_OFFSET,
-    );
+    vnet.writeUnfinished(view, start, gso, headers, cut ? flow.mss : 0, header - frame, tcp.CHECKSUM_OFFSET);
   }
 }
 
 /** Bytes of the headers before the options of a flow's segments. */
 function transportOffset(flow: TcpFlow, start: number): number {
-  const ip = isMapped(flow.remote0, flow.remote1, flow.remote2) ? ipv4.IPV4_HEADER_BYTES : ipv6.IPV6_HEADER_BYTES;
+  const ip = isMapped(flow.remote0, flow.remote1, flow.remote2)
+    ? ipv4.IPV4_HEADER_BYTES
+    : ipv6.IPV6_HEADER_BYTES;
   return start + vnet.VNET_HEADER_BYTES + ethernet.ETHERNET_HEADER_BYTES + ip;
 }

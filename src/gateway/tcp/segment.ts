@@ -24,7 +24,9 @@ export class Segment {
   read(batch: FrameBatch, slot: number, ingress: number, packet: number, isIpv4: boolean): boolean {
     const { view } = batch;
     const header = isIpv4 ? ipv4.headerLength(view, packet) : ipv6.transportOffset(view, packet) - packet;
-    const total = isIpv4 ? ipv4.totalLength(view, packet) : ipv6.IPV6_HEADER_BYTES + ipv6.payloadLength(view, packet);
+    const total = isIpv4
+      ? ipv4.totalLength(view, packet)
+      : ipv6.IPV6_HEADER_BYTES + ipv6.payloadLength(view, packet);
     const off = packet + header;
     const bytes = total - header;
     if (!tcp.check(view, off, bytes)) return false;

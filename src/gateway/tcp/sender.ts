@@ -26,12 +26,12 @@ import {
 } from './buffer-pool.ts';
 import {
   ESTABLISHED,
+  type TcpFlow,
   TIMER_KEEPALIVE,
   TIMER_NONE,
   TIMER_PROBE_TAIL,
   TIMER_PROBE_WINDOW,
   TIMER_RETRANSMIT,
-  type TcpFlow,
 } from './flow.ts';
 import { DUPLICATES, gapAfter, inPipe, lostEdge } from './loss.ts';
 import type { TcpOutput } from './output.ts';
@@ -319,7 +319,8 @@ export class TcpSender {
     flow.sndNxt = flow.sndUna;
     flow.timerKind = TIMER_NONE;
     this.transmit(flow);
-    if (flow.sndNxt === flow.sndUna && flow.buffered > 0) this.#send(flow, flow.sndUna, this.#firstBytes(flow));
+    if (flow.sndNxt === flow.sndUna && flow.buffered > 0)
+      this.#send(flow, flow.sndUna, this.#firstBytes(flow));
     this.#arm(flow, TIMER_RETRANSMIT, retransmitAfter(flow));
   }
 

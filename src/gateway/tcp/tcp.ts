@@ -22,7 +22,6 @@ import { DROP } from '../../telemetry/drops.ts';
 import type { GatewayContext } from '../context.ts';
 import { Arrival } from './arrival.ts';
 import { BufferPool } from './buffer-pool.ts';
-import { Opening, type TcpForward } from './opening.ts';
 import {
   CLOSE_WAIT,
   CLOSED,
@@ -32,6 +31,7 @@ import {
   LAST_ACK,
   SYN_RECEIVED,
   SYN_SENT,
+  type TcpFlow,
   TIME_WAIT,
   TIMER_END,
   TIMER_KEEPALIVE,
@@ -39,10 +39,10 @@ import {
   TIMER_PROBE_TAIL,
   TIMER_PROBE_WINDOW,
   TIMER_RETRANSMIT,
-  type TcpFlow,
 } from './flow.ts';
 import type { FlowEvents } from './flow-events.ts';
 import { FlowTable } from './flow-table.ts';
+import { Opening, type TcpForward } from './opening.ts';
 import { TcpOutput } from './output.ts';
 import { ReadyQueue } from './ready-queue.ts';
 import { RECEIVE_BYTES, TcpReceiver } from './receiver.ts';
