@@ -1,18 +1,6 @@
 /** The rows of the l2 set: each one load on two rigs, and what else is sampled beside them. */
 import { type Load, roundTrip, smallFrames, tcp } from './loads.ts';
-import type { RigName } from './rig.ts';
-
-export interface Row {
-  readonly name: string;
-  readonly load: Load;
-  /** What is measured, each a line of the results: the row's name with this suffix, and the rig */
-  readonly subjects: readonly (readonly [suffix: string, rig: RigName])[];
-  readonly reference: RigName;
-  /** Rigs sampled in the same round for comparison only */
-  readonly beside: readonly RigName[];
-  /** Load under which the TAPs' holder must not be the bottleneck for the row to count */
-  readonly holderLoad?: Load;
-}
+import type { Row } from './row.ts';
 
 const tcp1 = tcp(1);
 const tcp4 = tcp(4);
@@ -39,7 +27,7 @@ const tap = (name: string, load: Load, holderLoad: Load): Row => ({
   ],
   reference: 'bridge-tap',
   beside: ['bridge'],
-  holderLoad,
+  holder: { load: holderLoad, taps: 'bridge-tap', veths: 'bridge' },
 });
 
 export const L2: readonly Row[] = [

@@ -1,24 +1,33 @@
 /**
- * What is measured: two guests and what joins them. Each way of joining has a rig of its own (a namespace that
+ * What is measured: two ends of a load and what joins them, two guests, the host and a guest, or a guest and somebody
+ * outside. Each way of joining has a rig of its own (a namespace that
  * plays the host, two guest namespaces, links of its own), all alike and all set up before the first sample, so
  * that changing from one to the next costs nothing and leaves nothing behind: an idle rig takes no processor time.
  */
 export interface Rig {
   readonly name: RigName;
-  /** Namespaces of the two guests */
+  /** Namespaces of the two ends */
   readonly client: string;
   readonly server: string;
-  /** Address of the server guest */
+  /** Where the client finds the server; ports are the server's own everywhere */
   readonly address: string;
   /** Process that moves the frames; none where the kernel does */
   readonly pid: number | undefined;
+  /** Starts that process, after ending the one before; for rigs whose load wants one that has done nothing yet */
+  readonly startAfresh?: () => Promise<number>;
 }
+
+/** Ports on which loads are served: a rig that forwards ports forwards these. */
+export const PORTS = { iperf3: 5201, connections: 7778 } as const;
 
 /**
  * The `-tap` rigs join guests on TAPs that a stand-in for a VMM holds; vde_switch has TAPs of its own; the others
  * veths. `datapath` is tapswitch without its fast path: every frame passes through TypeScript.
  */
-export type RigName =
+export type RigName = L2RigName | ForwardRigName | NatRigName;
+
+/** Between two guests */
+export type L2RigName =
   | 'bridge'
   | 'tapswitch'
   | 'datapath'
@@ -26,6 +35,20 @@ export type RigName =
   | 'bridge-tap'
   | 'tapswitch-tap'
   | 'datapath-tap';
+
+/** From the host to a guest: `direct` to its address over a bridge, the others to a forwarded port of the loopback */
+export type ForwardRigName =
+  | 'direct'
+  | 'direct-tap'
+  | 'forward'
+  | 'forward-tap'
+  | 'forward-memory'
+  | 'socat'
+  | 'pasta'
+  | 'slirp4netns';
+
+/** From a guest to a server outside; `pasta-out` to the host's loopback, which is what it splices */
+export type NatRigName = 'masquerade' | 'nat' | 'pasta-out' | 'slirp4netns-out';
 
 /** What must be undone at the end, in reverse order. */
 export class Undo {

@@ -7,7 +7,7 @@
  *   connections hold ADDRESS PORT COUNT           opens them, a byte there and back on each; prints "ready", waits
  *   connections stream ADDRESS PORT COUNT         opens them and sends for ever on each; prints "ready" after a second
  *
- * The server sends a single byte back and swallows anything longer. Every client that waits in vain for 5 s fails.
+ * The server sends a single byte back and swallows anything longer. A client that waits in vain for 5 s fails.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -130,7 +130,7 @@ static void answer_datagram(int fd)
 		sendto(fd, bulk, 1, 0, (struct sockaddr *)&from, length);
 }
 
-static int serve(int port)
+static _Noreturn void serve(int port)
 {
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(port) };
 	struct epoll_event events[EVENTS];
@@ -234,7 +234,7 @@ static int *open_many(int count)
 	return fds;
 }
 
-static int hold(int count)
+static _Noreturn void hold(int count)
 {
 	open_many(count);
 	say_ready();
@@ -242,7 +242,7 @@ static int hold(int count)
 		pause();
 }
 
-static int stream(int count)
+static _Noreturn void stream(int count)
 {
 	int *fds = open_many(count);
 	int said = 0;
@@ -266,7 +266,7 @@ int main(int argc, char **argv)
 	const char *mode = argc > 1 ? argv[1] : "";
 
 	if (argc == 3 && strcmp(mode, "serve") == 0)
-		return serve(atoi(argv[2]));
+		serve(atoi(argv[2]));
 	if (argc == 6 && strcmp(mode, "trips") == 0) {
 		set_target(argv[3], argv[4]);
 		return trips(strcmp(argv[2], "udp") == 0 ? SOCK_DGRAM : SOCK_STREAM, atof(argv[5]));
@@ -276,9 +276,9 @@ int main(int argc, char **argv)
 	if (argc == 6 && strcmp(mode, "rate") == 0)
 		return rate(atoi(argv[4]), atof(argv[5]));
 	if (argc == 5 && strcmp(mode, "hold") == 0)
-		return hold(atoi(argv[4]));
+		hold(atoi(argv[4]));
 	if (argc == 5 && strcmp(mode, "stream") == 0)
-		return stream(atoi(argv[4]));
+		stream(atoi(argv[4]));
 	fputs("usage: connections serve PORT | rate ADDRESS PORT CLIENTS MS | trips tcp|udp ADDRESS PORT MS |"
 	      " hold ADDRESS PORT COUNT | stream ADDRESS PORT COUNT\n", stderr);
 	return 2;

@@ -76,6 +76,18 @@ async function curl(world: World, page: string): Promise<DemoLine> {
   };
 }
 
+/** Through a port of this process's own loopback, with no route and no rule: as a master-controller does. */
+async function forwarded(world: World): Promise<DemoLine> {
+  const forward = world.switch
+    .forwards(FIRST.name)
+    .find(({ guestPort, identity }) => guestPort === 6080 && !identity);
+  const url = `http://${forward?.host}/`;
+  const name = `curl ${url} (forward to ${FIRST.name}:6080)`;
+  const { status, error, ms } = await httpGet(undefined, url);
+  const seen = status === undefined ? (error ?? 'no answer') : `${status} in ${ms.toFixed(0)} ms`;
+  return { name, ok: status === 200, seen, value: Math.round(ms), unit: 'ms' };
+}
+
 async function pingGateway(guest: Guest): Promise<DemoLine> {
   return pingLine('ping guest -> gateway', await guest.run(`ping -c 3 -W 2 ${GATEWAY}`));
 }
@@ -90,12 +102,18 @@ async function betweenGuests(guest: Guest, mode: 'isolated' | 'shared'): Promise
   };
 }
 
+/** Frames of the first VM that the gateway refused to carry on. */
+function refusals(world: World): number {
+  const drops = world.switch.stats().vms[FIRST.name]?.drops ?? {};
+  return (drops.prohibited ?? 0) + (drops['egress-denied'] ?? 0);
+}
+
 async function otherAddress(world: World, guest: Guest): Promise<DemoLine> {
   const name = `guest -> host's ${world.otherAddress} refused`;
-  const before = world.switch.stats().vms[FIRST.name]?.drops.prohibited ?? 0;
+  const before = refusals(world);
   const { status } = await guest.run(`ping -c 2 -W 1 ${world.otherAddress}`);
-  const refused = (world.switch.stats().vms[FIRST.name]?.drops.prohibited ?? 0) - before;
-  const seen = status === 0 ? 'it answered' : `${refused} frames dropped as prohibited`;
+  const refused = refusals(world) - before;
+  const seen = status === 0 ? 'it answered' : `${refused} frames refused`;
   return { name, ok: status !== 0 && refused > 0, seen, value: refused, unit: 'frames' };
 }
 
@@ -110,6 +128,7 @@ export async function* guestLines(world: World, mode: 'isolated' | 'shared'): As
   yield ping;
   yield await curl(world, '6080/');
   yield await curl(world, '8080/health');
+  yield await forwarded(world);
   yield gateway;
   yield await betweenGuests(guest, mode);
   yield await otherAddress(world, guest);

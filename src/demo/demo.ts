@@ -32,8 +32,9 @@ async function playIn(world: World, options: DemoOptions, ended: Promise<unknown
   const [samples, ms] = options.quick ? [1, 500] : [3, 1000];
   show(await throughputLine(world, samples, ms));
   if (options.once) return held;
-  const where = world.host === undefined ? '' : `nsenter --net=${world.host} `;
-  options.onProgress(`up until Ctrl-C; try: ${where}curl http://${VMS[0]?.ip}:6080/`);
+  const forwards = VMS.flatMap(({ name }) => world.switch.forwards(name)).filter(({ identity }) => !identity);
+  const urls = forwards.map(({ host, guestPort }) => `http://${host}/ (${guestPort})`);
+  options.onProgress(`up until Ctrl-C; try curl on: ${urls.join(', ')}`);
   await ended;
   return held;
 }

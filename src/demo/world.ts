@@ -7,6 +7,7 @@ import { networkInterfaces } from 'node:os';
 import { resolveConfig } from '../config/resolve.ts';
 import type { VmInput } from '../config/schema.ts';
 import { type Switch, startSwitch } from '../engine/switch.ts';
+import { explaining } from '../engine/system-errors.ts';
 import { type Guest, type GuestIdentity, GuestUnavailable, type Progress } from '../lab/guest.ts';
 import { ensureKernel } from '../lab/kernel.ts';
 import { indexOf, type NetnsGuest, startNetnsGuest, withRoutes } from '../lab/netns-guest.ts';
@@ -23,6 +24,9 @@ const HOST_PORT_ADDRESS = '192.168.255.254';
 const OTHER_ADDRESS = '172.31.255.1';
 /** A network beside the guests', for measuring throughput between namespaces. */
 export const SPEED_NETWORK = { name: 'speed', subnet: '10.99.0.0/24', gateway: '10.99.0.254', prefix: 24 };
+
+/** The host's ports are left to the switch: it takes the same ones every time, if they are free. */
+const FORWARDS = ['0:6080', '0:8080'];
 
 export const VMS: readonly (GuestIdentity & { readonly tap: string })[] = [
   {
@@ -99,7 +103,8 @@ export class World {
       this.#switch = await this.#startSwitch();
       this.atEnd(() => this.#switch?.close());
     });
-    for (const { name, tap, mac, ip } of VMS) await this.#attach(name, { tap, mac, ip });
+    this.#raiseLoopback();
+    for (const { name, tap, mac, ip } of VMS) await this.#attach(name, { tap, mac, ip, forwards: FORWARDS });
     if (guests === 'qemu') await this.#startGuests();
     await Promise.all(this.guests.map((guest) => guest.ready()));
   }
@@ -112,7 +117,7 @@ export class World {
       if (other) this.otherAddress = other.address;
       return;
     }
-    const namespace = createNamespace();
+    const namespace = explaining('CAP_SYS_ADMIN', createNamespace);
     this.host = namespace.path;
     this.atEnd(() => namespace.close());
     withRoutes(this.host, (routes) => {
@@ -122,9 +127,17 @@ export class World {
     });
   }
 
+  /** Forwards listen on our own loopback, which is down where a namespace was made for us alone. */
+  #raiseLoopback(): void {
+    withRoutes(undefined, (routes) => {
+      const loopback = routes.linkByName('lo');
+      if (loopback !== undefined && !loopback.up) routes.changeLink(loopback.index, { up: true });
+    });
+  }
+
   #makeTap(name: string): void {
     this.#options.onProgress(`making TAP ${name}`);
-    inNamespace(this.host, () => createPersistentTap(name));
+    explaining('CAP_NET_ADMIN', () => inNamespace(this.host, () => createPersistentTap(name)));
     this.atEnd(() => inNamespace(this.host, () => removePersistentTap(name)));
   }
 

@@ -178,14 +178,15 @@ export class EchoProxy implements FlowEvents {
 
   receive(flow: DatagramFlow): boolean {
     const { receiver } = this.#parts;
+    let count = 0;
     for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
-      const count = receiver.receive(flow.fd);
+      count = receiver.receive(flow.fd);
       if (count === -EAGAIN) return false;
       if (count < 0) this.hostFailed(flow);
       for (let i = 0; i < count; i++) this.#deliver(flow, receiver.first + i);
       if (count >= 0 && count < receiver.asked) return false;
     }
-    return true;
+    return count > 0;
   }
 
   #deliver(flow: DatagramFlow, index: number): void {

@@ -116,7 +116,7 @@ test('worker that dies with a connection held: -> it ends, nothing is left; the 
   const before = openDescriptors();
   for (let death = 1; death <= 2; death++) {
     const client = connect(16080, '127.0.0.1').on('error', () => {});
-    const closed = once(client, 'close');
+    const closed = new Promise((resolve) => client.once('close', resolve)); // after an error, too
     await once(client, 'connect');
     // The client's end and the worker's.
     await vi.waitFor(() => expect(openDescriptors()).toHaveLength(before.length + 2), WAIT);

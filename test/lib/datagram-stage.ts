@@ -5,6 +5,7 @@
 
 import type { GatewayContext } from '../../src/gateway/context.ts';
 import { Datagrams } from '../../src/gateway/datagrams.ts';
+import { GatewayDns } from '../../src/gateway/dns/dns.ts';
 import { EgressPolicies } from '../../src/gateway/egress-policies.ts';
 import { compileEgress } from '../../src/gateway/egress-policy.ts';
 import { HostServices } from '../../src/gateway/host-services.ts';
@@ -36,6 +37,7 @@ import { A, GATEWAY, PACKET, type Station, UDP } from './frames.ts';
 import { GATEWAY6, words6 } from './frames6.ts';
 import { StubClock } from './stub-clock.ts';
 
+const NOBODY_BY_NAME = { addressesOf: () => [], portOf: () => 0 };
 const PORTS = 8;
 export const NETWORK = 2;
 export const VM = 3;
@@ -100,6 +102,7 @@ export class DatagramStage {
       sockets: this.sockets,
       policies: this.policies,
       services: this.services,
+      dns: new GatewayDns(this.sockets, clock, this.#timers, NOBODY_BY_NAME),
     };
     const icmp = new GatewayIcmp(tables, clock, counters);
     const icmpv6 = new GatewayIcmpv6(tables, clock, counters, new NeighbourDiscovery(tables, forwarder));

@@ -25,19 +25,30 @@ async function send(socket, mebibytes) {
   return `${bytes} ${hash.digest('hex')}`;
 }
 
+/** Takes every part up to the end. Iterating over the socket instead would destroy it there, half open or not. */
+function takeAll(socket, take) {
+  return new Promise((resolve, reject) => {
+    socket.on('data', take);
+    socket.once('end', resolve);
+    socket.once('error', reject);
+  });
+}
+
 async function receive(socket) {
   const hash = createHash('sha256');
   let bytes = 0;
-  for await (const part of socket) {
+  await takeAll(socket, (part) => {
     hash.update(part);
     bytes += part.length;
-  }
+  });
   return `${bytes} ${hash.digest('hex')}`;
 }
 
 async function text(socket) {
   let all = '';
-  for await (const part of socket.setEncoding('utf8')) all += part;
+  await takeAll(socket.setEncoding('utf8'), (part) => {
+    all += part;
+  });
   return all;
 }
 

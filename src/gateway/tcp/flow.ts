@@ -230,7 +230,7 @@ export class TcpFlow implements Pollable, Timed, Sender {
   /** Bytes in the send buffer. */
   get buffered(): number {
     const end = (this.sndEnd - this.sndUna) | 0;
-    return end > 0 ? end : 0;
+    return Math.max(0, end);
   }
 
   get finSent(): boolean {

@@ -52,7 +52,7 @@ export class TcpReceiver {
       flow.finSequence = (sequence + count) | 0;
     }
     const old = (flow.rcvNxt - sequence) | 0;
-    const skipped = old > 0 ? old : 0;
+    const skipped = Math.max(0, old);
     const from = (sequence + skipped) | 0;
     const bytes = Math.min(count - skipped, (flow.rcvEdge - from) | 0);
     // Seen already, or not asked for: the guest has to hear where we are.

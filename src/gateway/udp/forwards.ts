@@ -60,13 +60,14 @@ export class Forward implements Pollable, Readable {
 
   receive(): boolean {
     const { receiver } = this.#services;
+    let count = 0;
     for (let batch = 0; batch < BATCHES_PER_TURN && !this.#ended; batch++) {
-      const count = receiver.receive(this.fd);
+      count = receiver.receive(this.fd);
       if (count === -EAGAIN) return false;
       for (let i = 0; i < count; i++) this.#deliver(receiver.first + i);
       if (count >= 0 && count < receiver.asked) return false;
     }
-    return !this.#ended;
+    return !this.#ended && count > 0;
   }
 
   #deliver(index: number): void {

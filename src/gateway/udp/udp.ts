@@ -213,8 +213,9 @@ export class UdpGateway implements FlowEvents {
 
   receive(flow: DatagramFlow): boolean {
     const { receiver, output } = this.#parts;
+    let count = 0;
     for (let batch = 0; batch < BATCHES_PER_TURN; batch++) {
-      const count = receiver.receive(flow.fd);
+      count = receiver.receive(flow.fd);
       if (count === -EAGAIN) return false;
       if (count < 0) {
         this.hostFailed(flow);
@@ -225,7 +226,8 @@ export class UdpGateway implements FlowEvents {
       for (let i = 0; i < count; i++) output.datagram(flow, receiver.first + i);
       if (count < receiver.asked) return false;
     }
-    return true;
+    // What fails time and again would have its turn for ever.
+    return count > 0;
   }
 
   timerExpired(flow: DatagramFlow): void {
