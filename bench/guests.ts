@@ -16,7 +16,8 @@ export interface BenchGuest {
 }
 
 const PREFIX = 24;
-const NUMBERS = [2, 3];
+/** The client's and the server's */
+const NUMBERS = [2, 3] as const;
 
 const identity = (number: number) => ({
   interfaceName: `fc-vm-${number}`,
@@ -26,35 +27,38 @@ const identity = (number: number) => ({
 
 export const SUBNET = `10.66.0.0/${PREFIX}`;
 export const GATEWAY = '10.66.0.1';
+export const GATEWAY_ON_BRIDGE = `${GATEWAY}/${PREFIX}`;
 
-/** Two guests on veths whose other ends are in the namespace `host`. */
-export async function vethGuests(host: string, undo: Undo): Promise<BenchGuest[]> {
-  const guests: BenchGuest[] = [];
-  for (const number of NUMBERS) {
-    const id = identity(number);
-    const options = { ...id, name: id.interfaceName, hostNamespace: host, prefix: PREFIX };
-    const guest = await startNetnsGuest(options);
-    undo.push(() => guest.stop());
-    guests.push({ ...id, namespace: guest.namespace });
-  }
-  return guests;
+/** The number of the guest that serves: it is the only one where the other end of the load is no guest. */
+export const SERVER_NUMBER = 3;
+
+/** A guest on a veth whose other end is in the namespace `host`. */
+export async function vethGuest(host: string, number: number, undo: Undo): Promise<BenchGuest> {
+  const id = identity(number);
+  const options = { ...id, name: id.interfaceName, hostNamespace: host, prefix: PREFIX, gateway: GATEWAY };
+  const guest = await startNetnsGuest(options);
+  undo.push(() => guest.stop());
+  return { ...id, namespace: guest.namespace };
 }
 
-/** Two guests, each behind a TAP in the namespace `host` that a process holds as a VMM would. */
-export async function tapGuests(host: string, undo: Undo): Promise<BenchGuest[]> {
+/** A guest behind a TAP in the namespace `host` that a process holds as a VMM would. */
+export async function tapGuest(host: string, number: number, undo: Undo): Promise<BenchGuest> {
+  const id = identity(number);
+  const namespace = createNamespace();
+  undo.push(() => namespace.close());
+  const vmm = [ownTool('fake-vmm'), id.interfaceName, namespace.path, 'eth0'];
+  // Beside the guest's load, not under it: a VMM's thread and its guest's run at the same time.
+  const processor = number === SERVER_NUMBER ? CLIENT_PROCESSOR : SERVER_PROCESSOR;
+  const holder = await startProgram(host, pinned(processor, vmm), 'ready');
+  undo.push(() => stopProgram(holder));
+  configureGuest(namespace.path, 'eth0', { ...id, prefix: PREFIX, gateway: GATEWAY });
+  return { ...id, namespace: namespace.path };
+}
+
+/** Two guests of one kind, the client first. */
+export async function twoGuests(make: typeof vethGuest, host: string, undo: Undo): Promise<BenchGuest[]> {
   const guests: BenchGuest[] = [];
-  for (const [i, number] of NUMBERS.entries()) {
-    const id = identity(number);
-    const namespace = createNamespace();
-    undo.push(() => namespace.close());
-    const vmm = [ownTool('fake-vmm'), id.interfaceName, namespace.path, 'eth0'];
-    // Beside the guest's load, not under it: a VMM's thread and its guest's run at the same time.
-    const processor = i === 0 ? SERVER_PROCESSOR : CLIENT_PROCESSOR;
-    const holder = await startProgram(host, pinned(processor, vmm), 'ready');
-    undo.push(() => stopProgram(holder));
-    configureGuest(namespace.path, 'eth0', { ...id, prefix: PREFIX });
-    guests.push({ ...id, namespace: namespace.path });
-  }
+  for (const number of NUMBERS) guests.push(await make(host, number, undo));
   return guests;
 }
 

@@ -1,10 +1,9 @@
 /** The loads: what runs between the two guests of a rig for one sample. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { runIn } from '../src/lab/process.ts';
-import { startProgram, stopProgram } from './processes.ts';
+import { runProgram, startProgram, stopProgram } from './processes.ts';
 import { CLIENT_PROCESSOR, pinned, SERVER_PROCESSOR } from './processors.ts';
-import type { Rig } from './rig.ts';
+import { PORTS, type Rig } from './rig.ts';
 import { percentile } from './statistics.ts';
 import { ownTool } from './tools.ts';
 
@@ -23,6 +22,7 @@ export interface Load {
 
 /** Whole seconds: iperf3 takes a fraction for none, and none for endless */
 const TCP_SECONDS = 2;
+const PORT = String(PORTS.iperf3);
 const UDP_PORT = 7777;
 const UDP_PAYLOAD_BYTES = 64;
 const UDP_WINDOW_MS = 1000;
@@ -31,23 +31,19 @@ const UDP_MARGIN_MS = 400;
 const PINGS = 300;
 const PING_INTERVAL_SECONDS = 0.005;
 
-async function run(namespace: string, command: readonly string[]): Promise<string> {
-  const { status, stdout, stderr } = await runIn(namespace, command, { timeoutMs: 20_000 });
-  if (status === 0) return stdout;
-  throw new Error(`${command.join(' ')}: status ${status}: ${(stderr || stdout).trim().slice(-500)}`);
-}
-
-/** Bulk TCP by iperf3, what the receiver got. */
-export const tcp = (streams: number): Load => ({
-  id: `tcp.${streams}`,
+/** Bulk TCP by iperf3, what the receiver got; `down`: the server sends. */
+export const tcp = (streams: number, direction: 'up' | 'down' = 'up'): Load => ({
+  id: `tcp.${streams}.${direction}`,
   unit: 'Gbit/s',
   async run({ client, server, address }) {
     // One test per server process: a test that broke off cannot leave it busy.
-    const command = pinned(SERVER_PROCESSOR, ['iperf3', '-s', '-1', '--forceflush']);
+    const command = pinned(SERVER_PROCESSOR, ['iperf3', '-s', '-p', PORT, '-1', '--forceflush']);
     const receiver = await startProgram(server, command, 'listening');
     try {
-      const sender = ['iperf3', '-c', address, '-t', String(TCP_SECONDS), '-P', String(streams), '-J'];
-      const { end } = JSON.parse(await run(client, pinned(CLIENT_PROCESSOR, sender)));
+      const time = ['-t', String(TCP_SECONDS), ...(direction === 'down' ? ['-R'] : [])];
+      const options = ['-p', PORT, ...time, '-P', String(streams), '-J'];
+      const sender = pinned(CLIENT_PROCESSOR, ['iperf3', '-c', address, ...options]);
+      const { end } = JSON.parse(await runProgram(client, sender));
       return {
         value: end.sum_received.bits_per_second / 1e9,
         detail: { retransmits: end.sum_sent.retransmits },
@@ -78,7 +74,7 @@ export const smallFrames: Load = {
       const result = outputOf(receiver);
       const duration = String(UDP_WINDOW_MS + UDP_MARGIN_MS);
       const sender = [tool, 'send', address, String(UDP_PORT), String(UDP_PAYLOAD_BYTES), duration];
-      await run(client, pinned(CLIENT_PROCESSOR, sender));
+      await runProgram(client, pinned(CLIENT_PROCESSOR, sender));
       const { received, offered, ms } = JSON.parse(await result);
       return { value: (received / ms) * 1000, detail: { offered: (offered / ms) * 1000 } };
     } finally {
@@ -93,7 +89,7 @@ export const roundTrip: Load = {
   unit: 'us',
   async run({ client, address }) {
     const interval = String(PING_INTERVAL_SECONDS);
-    const output = await run(client, ['ping', '-n', '-i', interval, '-c', String(PINGS), address]);
+    const output = await runProgram(client, ['ping', '-n', '-i', interval, '-c', String(PINGS), address]);
     const times = [...output.matchAll(/time=([\d.]+) ms/g)].map(([, ms]) => Number(ms) * 1000);
     if (times.length < PINGS / 2) throw new Error(`ping: ${times.length} of ${PINGS} answered`);
     return { value: percentile(times, 0.5), detail: { p99: percentile(times, 0.99) } };

@@ -1,17 +1,28 @@
-/** `npm run bench -- l2 [--json] [--only NAME]... [--samples N]`: results on stdout, progress on stderr. */
+/** `npm run bench -- [l2] [forward] [nat] [--json] [--only NAME]... [--samples N]`: results on stdout, progress on stderr. */
 import { readFileSync } from 'node:fs';
 import { constants, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { L2, type Row } from './l2.ts';
+import { FORWARD } from './forward.ts';
+import { L2 } from './l2.ts';
 import { Measurement, type Progress, type Result } from './measure.ts';
+import { NAT } from './nat.ts';
+import { isInstalled } from './peers.ts';
 import { type Rig, type RigName, Undo } from './rig.ts';
 import { buildRig } from './rigs.ts';
+import { type Row, requiredRigs } from './row.ts';
 import { ROOT, toolVersions } from './tools.ts';
 
-const USAGE = 'usage: npm run bench -- l2 [--json] [--only NAME]... [--samples N]';
+const USAGE = 'usage: npm run bench -- [l2] [forward] [nat] [--json] [--only NAME]... [--samples N]';
 const DEFAULT_SAMPLES = 5;
-const SETS: Readonly<Record<string, readonly Row[]>> = { l2: L2 };
+const SETS: Readonly<Record<string, readonly Row[]>> = {
+  l2: L2,
+  forward: FORWARD,
+  nat: NAT,
+};
+
+/** `forward.crr` stands for `forward.crr.1` and `forward.crr.8` */
+const isMeant = (name: string, only: string): boolean => name === only || name.startsWith(`${only}.`);
 
 const progress: Progress = (message) => void process.stderr.write(`${message}\n`);
 
@@ -36,7 +47,7 @@ function readOptions(): Options {
     return rows;
   });
   for (const name of values.only ?? []) {
-    if (!known.some((row) => row.name === name)) {
+    if (!known.some((row) => isMeant(row.name, name))) {
       throw new Error(`no row ${name}, there is ${known.map((row) => row.name).join(', ')}`);
     }
   }
@@ -44,7 +55,7 @@ function readOptions(): Options {
   if (!Number.isInteger(samples) || samples < 1)
     throw new Error(`--samples ${values.samples}: not a number above 0`);
   return {
-    rows: known.filter(({ name }) => values.only?.includes(name) ?? true),
+    rows: known.filter(({ name }) => values.only?.some((only) => isMeant(name, only)) ?? true),
     samples,
     json: values.json,
   };
@@ -69,17 +80,36 @@ function header(): Record<string, unknown> {
 }
 
 function readable(result: Result): string {
-  const { name, value, unit, reference, referenceValue, ratio } = result;
+  const { name, value, unit, reference, referenceValue, ratio, spread, rigs } = result;
+  const compared = reference === undefined ? '' : `${`${reference} ${referenceValue}`.padEnd(22)}x${ratio}  `;
+  const others = Object.entries(rigs)
+    .filter(([rig, figures]) => rig !== reference && 'ratio' in figures && figures.ratio !== ratio)
+    .map(([rig, figures]) => `${rig} x${figures.ratio}`);
   const note = result.void ? `  VOID: ${result.reason}` : '';
-  const figures = `${value} ${unit}`.padEnd(20);
-  return `${name.padEnd(24)}${figures}${`${reference} ${referenceValue}`.padEnd(22)}x${ratio}  (spread ${result.spread})${note}`;
+  const beside = others.length > 0 ? `  ${others.join(', ')}` : '';
+  return `${name.padEnd(24)}${`${value} ${unit}`.padEnd(24)}${compared}(spread ${spread})${beside}${note}`;
 }
 
-function rigNames(rows: readonly Row[]): Set<RigName> {
-  const names = new Set<RigName>();
-  for (const { subjects, reference, beside } of rows)
-    for (const name of [...subjects.map(([, rig]) => rig), reference, ...beside]) names.add(name);
-  return names;
+/** Sets every rig up that the rows need, and those of other programs where these are installed and start. */
+async function buildRigs(rows: readonly Row[], undo: Undo): Promise<Map<RigName, Rig>> {
+  const rigs = new Map<RigName, Rig>();
+  for (const name of new Set(rows.flatMap(requiredRigs))) {
+    progress(`setting up ${name}`);
+    rigs.set(name, await buildRig(name, undo));
+  }
+  for (const name of new Set(rows.flatMap(({ peers = [] }) => peers))) {
+    if (!isInstalled(name)) {
+      progress(`leaving out ${name}: not installed`);
+      continue;
+    }
+    progress(`setting up ${name}`);
+    try {
+      rigs.set(name, await buildRig(name, undo));
+    } catch (error) {
+      progress(`leaving out ${name}: ${(error as Error).message}`);
+    }
+  }
+  return rigs;
 }
 
 async function bench({ rows, samples, json }: Options, undo: Undo): Promise<void> {
@@ -92,11 +122,7 @@ async function bench({ rows, samples, json }: Options, undo: Undo): Promise<void
       .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
       .join('\n'),
   );
-  const rigs = new Map<RigName, Rig>();
-  for (const name of rigNames(rows)) {
-    progress(`setting up ${name}`);
-    rigs.set(name, await buildRig(name, undo));
-  }
+  const rigs = await buildRigs(rows, undo);
   const measurement = new Measurement(rigs, samples, progress);
   for (const row of rows) {
     for (const result of await measurement.row(row)) print(result, readable(result));

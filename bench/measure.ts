@@ -1,12 +1,15 @@
 /** Takes samples of several rigs in turn, so that what else the machine does falls on all of them alike. */
-import type { Row } from './l2.ts';
 import type { Load, Sample } from './loads.ts';
 import { cpuSeconds } from './processes.ts';
 import type { Rig, RigName } from './rig.ts';
+import type { Holder, Row } from './row.ts';
 import { median, rounded, spread } from './statistics.ts';
 
 /** Share of its veth figure that the bridge must reach over the TAPs: below it the TAPs' holder is what is measured. */
 const HOLDER_MINIMUM = 0.6;
+
+/** Peers are sampled when the round's number is no multiple of this: in every second, and not in the first */
+const PEER_ROUNDS = 2;
 
 export type Rigs = ReadonlyMap<RigName, Rig>;
 export type Progress = (message: string) => void;
@@ -16,6 +19,7 @@ interface TimedSample extends Sample {
   readonly cpu: number | undefined;
 }
 
+type SampledRow = Pick<Row, 'name' | 'load' | 'subjects' | 'reference' | 'beside' | 'peers'>;
 type Series = ReadonlyMap<RigName, readonly TimedSample[]>;
 
 /** One line of the results. */
@@ -24,18 +28,21 @@ export interface Result {
   readonly unit: string;
   /** Median of the samples */
   readonly value: number;
-  /** What it is compared with, measured in the same rounds */
-  readonly reference: RigName;
-  readonly referenceValue: number;
+  /** What it is compared with, measured in the same rounds; none for a figure that stands for itself */
+  readonly reference?: RigName;
+  readonly referenceValue?: number;
   /** `value / referenceValue` */
-  readonly ratio: number;
+  readonly ratio?: number;
   readonly samples: number;
   /** Range of the samples relative to their median */
   readonly spread: number;
   /** The row says nothing, for `reason` */
   readonly void?: true;
   readonly reason?: string;
-  /** Each rig of the row, medians: its figure, further ones of the same samples, processor seconds per sample */
+  /**
+   * Each rig of the row, medians: its figure, its ratio to the reference, further figures of the same samples,
+   * processor seconds per sample
+   */
   readonly rigs: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
@@ -46,14 +53,26 @@ async function timed(load: Load, rig: Rig): Promise<TimedSample> {
   return { ...sample, cpu };
 }
 
-function summary(samples: readonly TimedSample[]): Record<string, number> {
-  const figures: Record<string, number> = { value: rounded(median(samples.map(({ value }) => value))) };
+const middle = (samples: readonly Sample[]): number => median(samples.map(({ value }) => value));
+
+function summary(
+  samples: readonly TimedSample[],
+  referenceValue: number | undefined,
+): Record<string, number> {
+  const value = middle(samples);
+  const figures: Record<string, number> = { value: rounded(value) };
+  if (referenceValue !== undefined) figures.ratio = rounded(value / referenceValue);
   for (const name of Object.keys(samples[0]!.detail)) {
     figures[name] = rounded(median(samples.map(({ detail }) => detail[name]!)));
   }
   if (samples[0]!.cpu !== undefined) figures.cpuSeconds = rounded(median(samples.map(({ cpu }) => cpu!)));
   figures.spread = rounded(spread(samples.map(({ value }) => value)));
   return figures;
+}
+
+function compared(value: number, reference: RigName | undefined, referenceValue: number | undefined) {
+  if (reference === undefined || referenceValue === undefined) return {};
+  return { reference, referenceValue: rounded(referenceValue), ratio: rounded(value / referenceValue) };
 }
 
 export class Measurement {
@@ -70,52 +89,71 @@ export class Measurement {
   }
 
   /** Measures a row: one result for each of its subjects, all sampled in the same rounds. */
-  async row({ name, load, subjects, reference, beside, holderLoad }: Row): Promise<Result[]> {
-    const rigNames = [...subjects.map(([, rig]) => rig), reference, ...beside];
-    const series = await this.#sample(name, load, rigNames);
-    const values = (rig: RigName) => series.get(rig)!.map((sample) => sample.value);
-    const referenceValue = median(values(reference));
-    const share = holderLoad === undefined ? 1 : await this.#holderShare(holderLoad);
+  async row(row: Row): Promise<Result[]> {
+    const { name, load, subjects, reference, holder } = row;
+    const series = await this.#sample(row);
+    const referenceValue = reference === undefined ? undefined : middle(series.get(reference)!);
+    const share = holder === undefined ? 1 : await this.#holderShare(row, holder, series);
     const reason = `the bridge reaches only ${rounded(share)} of its veth figure over these TAPs: their holder is the bottleneck`;
-    const rigs = Object.fromEntries([...series].map(([rig, samples]) => [rig, summary(samples)]));
-    return subjects.map(([suffix, subject]) => ({
-      name: `${name}${suffix}`,
-      unit: load.unit,
-      value: rounded(median(values(subject))),
-      reference,
-      referenceValue: rounded(referenceValue),
-      ratio: rounded(median(values(subject)) / referenceValue),
-      samples: this.#samples,
-      spread: rounded(spread(values(subject))),
-      ...(share < HOLDER_MINIMUM ? { void: true, reason } : {}),
-      rigs,
-    }));
+    const taken = [...series].filter(([, samples]) => samples.length > 0);
+    const rigs = Object.fromEntries(taken.map(([rig, samples]) => [rig, summary(samples, referenceValue)]));
+    return subjects.map(([suffix, subject]) => {
+      const samples = series.get(subject)!;
+      return {
+        name: `${name}${suffix}`,
+        unit: load.unit,
+        value: rounded(middle(samples)),
+        ...compared(middle(samples), reference, referenceValue),
+        samples: this.#samples,
+        spread: rounded(spread(samples.map(({ value }) => value))),
+        ...(share < HOLDER_MINIMUM ? { void: true, reason } : {}),
+        rigs,
+      };
+    });
   }
 
-  async #sample(name: string, load: Load, rigNames: readonly RigName[]): Promise<Series> {
-    const series = new Map<RigName, TimedSample[]>(rigNames.map((rig) => [rig, []]));
+  async #sample({ name, load, subjects, reference, beside, peers = [] }: SampledRow): Promise<Series> {
+    const needed = [...subjects.map(([, rig]) => rig), ...(reference ? [reference] : []), ...beside];
+    const present = peers.filter((rig) => this.#rigs.has(rig));
+    const series = new Map<RigName, TimedSample[]>([...needed, ...present].map((rig) => [rig, []]));
     for (let round = 0; round <= this.#samples; round++) {
-      for (const rigName of rigNames) {
-        const sample = await timed(load, this.#rigs.get(rigName)!);
+      const label = `${name} ${round}/${this.#samples}`;
+      for (const rig of needed) {
+        const sample = await this.#one(label, load, rig);
         // The first round finds code not yet compiled and caches cold.
-        if (round > 0) series.get(rigName)!.push(sample);
-        this.#progress(`${name} ${round}/${this.#samples} ${rigName}: ${rounded(sample.value)} ${load.unit}`);
+        if (round > 0) series.get(rig)!.push(sample);
       }
+      if (round % PEER_ROUNDS === 0) continue;
+      for (const rig of present) series.get(rig)!.push(...(await this.#tryOne(label, load, rig)));
     }
-    this.#noteHolderShare(load, series);
     return series;
   }
 
-  #noteHolderShare(load: Load, series: Series): void {
-    const overTaps = series.get('bridge-tap');
-    const overVeths = series.get('bridge');
-    if (overTaps === undefined || overVeths === undefined) return;
-    const middle = (samples: readonly TimedSample[]) => median(samples.map(({ value }) => value));
-    this.#holderShares.set(load.id, middle(overTaps) / middle(overVeths));
+  async #one(label: string, load: Load, rigName: RigName): Promise<TimedSample> {
+    const sample = await timed(load, this.#rigs.get(rigName)!);
+    this.#progress(`${label} ${rigName}: ${rounded(sample.value)} ${load.unit}`);
+    return sample;
   }
 
-  async #holderShare(load: Load): Promise<number> {
-    if (!this.#holderShares.has(load.id)) await this.#sample('TAP holder', load, ['bridge-tap', 'bridge']);
-    return this.#holderShares.get(load.id)!;
+  /** A sample of somebody else's program, none when that fails: the row is about ours. */
+  async #tryOne(label: string, load: Load, rigName: RigName): Promise<TimedSample[]> {
+    try {
+      return [await this.#one(label, load, rigName)];
+    } catch (error) {
+      this.#progress(`${label} ${rigName} failed: ${(error as Error).message}`);
+      return [];
+    }
+  }
+
+  async #holderShare(row: Row, { load, taps, veths }: Holder, series: Series): Promise<number> {
+    const key = `${load.id} ${taps}`;
+    const known = (from: Series) => from.has(taps) && from.has(veths);
+    const share = (from: Series) => middle(from.get(taps)!) / middle(from.get(veths)!);
+    if (row.load.id === load.id && known(series)) this.#holderShares.set(key, share(series));
+    if (!this.#holderShares.has(key)) {
+      const both = { name: 'TAP holder', load, subjects: [['', taps]], beside: [veths] } as const;
+      this.#holderShares.set(key, share(await this.#sample(both)));
+    }
+    return this.#holderShares.get(key)!;
   }
 }

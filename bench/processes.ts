@@ -4,10 +4,11 @@ import type { ChildProcess } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { spawnIn } from '../src/lab/process.ts';
+import { runIn, spawnIn } from '../src/lab/process.ts';
 
 const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 3_000;
+const RUN_TIMEOUT_MS = 20_000;
 const TICKS_PER_SECOND = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 /** Position of utime among the fields after the command's name (proc(5), /proc/pid/stat) */
 const UTIME = 11;
@@ -50,9 +51,29 @@ export async function stopProgram(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
+/** Runs a program to its end and gives its standard output; rejects when it fails. */
+export async function runProgram(namespace: string, command: readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await runIn(namespace, command, { timeoutMs: RUN_TIMEOUT_MS });
+  if (status === 0) return stdout;
+  throw new Error(`${command.join(' ')}: status ${status}: ${(stderr || stdout).trim().slice(-500)}`);
+}
+
 /** Processor time a process has used since it started, all its threads together, seconds. */
 export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[UTIME]) + Number(fields[UTIME + 1])) / TICKS_PER_SECOND;
 }
+
+function memoryOf(pid: number, field: string): number {
+  const [, kilobytes] = new RegExp(`^${field}:\\s*(\\d+) kB`, 'm').exec(
+    readFileSync(`/proc/${pid}/status`, 'utf8'),
+  )!;
+  return Number(kilobytes) * 1024;
+}
+
+/** Memory of a process that is in RAM, bytes (VmRSS, proc(5)). */
+export const residentBytes = (pid: number): number => memoryOf(pid, 'VmRSS');
+
+/** The most that it was since the process started, bytes (VmHWM, proc(5)). */
+export const mostResidentBytes = (pid: number): number => memoryOf(pid, 'VmHWM');

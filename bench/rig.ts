@@ -62,3 +62,6 @@ export class Undo {
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) await step();
   }
 }
+
+/** Builds a rig around the empty namespace `host`. */
+export type Build = (host: string, undo: Undo) => Promise<Rig>;

@@ -16,6 +16,7 @@ import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as vnet from '../wire/vnet.ts';
 import type { GatewayContext } from './context.ts';
+import { Datagrams } from './datagrams.ts';
 import { Dhcp } from './dhcp.ts';
 import { DnsDatagrams } from './dns/datagrams.ts';
 import { type ForwardBinding, Forwards } from './forwards.ts';
@@ -35,6 +36,7 @@ export class Gateway {
   readonly #icmp: GatewayIcmp;
   readonly #forwards: Forwards;
   readonly #questions: DnsDatagrams;
+  readonly #datagrams: Datagrams;
 
   constructor(context: GatewayContext) {
     const { tables, clock, forwarder, counters } = context;
@@ -46,6 +48,7 @@ export class Gateway {
     this.dhcp = new Dhcp(tables, clock);
     this.tcp = new TcpGateway(context);
     this.#questions = new DnsDatagrams(context, context.dns);
+    this.#datagrams = new Datagrams(context, this.#icmp, this.icmpv6);
     this.#forwards = new Forwards(context, (forward, fd) => this.tcp.accept(forward, fd));
   }
 
@@ -60,6 +63,7 @@ export class Gateway {
   /** Ends the flows of a VM on both sides. */
   reset(port: number): void {
     this.tcp.endPort(port);
+    this.#datagrams.endPort(port);
   }
 
   /** Forgets a VM that is gone. */
@@ -70,12 +74,15 @@ export class Gateway {
   }
 
   addForward(forward: ForwardBinding): void {
-    this.#forwards.add(forward);
+    const { protocol, number, fd, port, guestPort } = forward;
+    if (protocol === 'tcp') this.#forwards.add(forward);
+    else this.#datagrams.forwards.open(number, fd, port, guestPort);
   }
 
-  /** Stops listening; with `reset` ends the forward's flows, too. */
+  /** Stops listening; with `reset` ends the forward's connections, too. Those of UDP end in any case. */
   removeForward(number: number, reset: boolean): void {
     this.#forwards.remove(number);
+    this.#datagrams.forwards.close(number);
     if (reset) this.tcp.endForward(number);
   }
 
@@ -87,7 +94,7 @@ export class Gateway {
   // --- the datapath's round -------------------------------------------------------------------------------
   /** True while there is something to do that no descriptor and no timer tells of. */
   get busy(): boolean {
-    return this.tcp.busy;
+    return this.tcp.busy || this.#datagrams.busy;
   }
 
   /** Does what is due, and sends what there is to send. */
@@ -95,6 +102,7 @@ export class Gateway {
     const { clock, timers, outbox, sockets } = this.#context;
     timers.advance(clock.ms);
     this.tcp.run();
+    this.#datagrams.run();
     outbox.flush();
     sockets.settle();
   }
@@ -102,6 +110,7 @@ export class Gateway {
   /** Ends everything, as the thread does. */
   close(): void {
     this.#context.sockets.closeAll();
+    this.#datagrams.release();
   }
 
   // --- frames ---------------------------------------------------------------------------------------------
@@ -131,33 +140,36 @@ export class Gateway {
     if (this.dhcp.isForGateway(view, packet, ingress)) return this.dhcp.handle(batch, slot, ingress);
     const destination = ipv4.destination(view, packet);
     const isOwn = destination === tables.gatewayAddress(tables.network(ingress));
-    if (tables.kind(ingress) === KIND_HOST) {
-      if (!isOwn) return this.#fromHost(batch, slot, ingress, packet, destination);
-    } else if (ipv4.protocol(view, packet) === ipv4.PROTOCOL_TCP && !ipv4.isFragment(view, packet)) {
-      return this.tcp.handle(batch, slot, ingress, packet, true);
-    }
-    const isUdp = ipv4.protocol(view, packet) === ipv4.PROTOCOL_UDP && !ipv4.isFragment(view, packet);
-    if (
-      isOwn &&
-      isUdp &&
-      tables.kind(ingress) !== KIND_HOST &&
-      this.#questions.isQuestion(view, packet, true)
-    ) {
-      return this.#questions.handle(batch, slot, ingress, packet, true);
+    const isHost = tables.kind(ingress) === KIND_HOST;
+    if (isHost && !isOwn) return this.#fromHost(batch, slot, ingress, packet, destination);
+    if (!isHost && !ipv4.isFragment(view, packet)) {
+      const protocol = ipv4.protocol(view, packet);
+      if (protocol === ipv4.PROTOCOL_TCP) return this.tcp.handle(batch, slot, ingress, packet, true);
+      if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, slot, ingress, packet, isOwn, true);
+      if (protocol === ipv4.PROTOCOL_ICMP && !isOwn) {
+        return this.#datagrams.echo.handle(batch, slot, ingress, packet, true);
+      }
     }
     if (isOwn && this.#isEcho(view, packet)) {
       this.#icmp.answerEcho(batch, slot, packet);
       return ingress;
     }
     const code = isOwn ? icmp.PORT_UNREACHABLE : icmp.ADMIN_PROHIBITED;
-    return this.#icmp.refuse(
-      batch,
-      slot,
-      packet,
-      ingress,
-      code,
-      isOwn ? DROP['no-service'] : DROP.prohibited,
-    );
+    const reason = isOwn ? DROP['no-service'] : DROP.prohibited;
+    return this.#icmp.refuse(batch, slot, packet, ingress, code, reason);
+  }
+
+  #udp(
+    batch: FrameBatch,
+    slot: number,
+    ingress: number,
+    packet: number,
+    isOwn: boolean,
+    isIpv4: boolean,
+  ): number {
+    const asks = isOwn && this.#questions.isQuestion(batch.view, packet, isIpv4);
+    const service = asks ? this.#questions : this.#datagrams.udp;
+    return service.handle(batch, slot, ingress, packet, isIpv4);
   }
 
   #handleIpv6(batch: FrameBatch, slot: number, ingress: number, packet: number): number {
@@ -167,17 +179,18 @@ export class Gateway {
     const bytes = (batch.length[slot] as number) - (packet - (batch.start[slot] as number));
     if (isHost && !ipv6.check(view, packet, bytes)) return drop(DROP.malformed);
     const protocol = ipv6.transportProtocol(view, packet);
-    if (protocol === ipv4.PROTOCOL_TCP && !isHost)
-      return this.tcp.handle(batch, slot, ingress, packet, false);
     const isOwn = this.icmpv6.isForGateway(view, packet, ingress);
     if (isOwn && protocol === ipv6.PROTOCOL_ICMPV6) return this.icmpv6.handle(batch, slot, ingress);
-    const isUdp = protocol === ipv4.PROTOCOL_UDP && !isHost;
-    if (isOwn && isUdp && this.#questions.isQuestion(view, packet, false)) {
-      return this.#questions.handle(batch, slot, ingress, packet, false);
+    if (!isHost) {
+      if (protocol === ipv4.PROTOCOL_TCP) return this.tcp.handle(batch, slot, ingress, packet, false);
+      if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, slot, ingress, packet, isOwn, false);
+      if (protocol === ipv6.PROTOCOL_ICMPV6) {
+        return this.#datagrams.echo.handle(batch, slot, ingress, packet, false);
+      }
     }
-    return isOwn
-      ? this.icmpv6.refuse6(batch, slot, packet, ingress, icmpv6.PORT_UNREACHABLE, DROP['no-service'])
-      : this.icmpv6.refuse6(batch, slot, packet, ingress, icmpv6.ADMIN_PROHIBITED, DROP.prohibited);
+    const code = isOwn ? icmpv6.PORT_UNREACHABLE : icmpv6.ADMIN_PROHIBITED;
+    const reason = isOwn ? DROP['no-service'] : DROP.prohibited;
+    return this.icmpv6.refuse6(batch, slot, packet, ingress, code, reason);
   }
 
   /** The host's packet for a VM that was without carrier, or still is. */

@@ -1,0 +1,40 @@
+/** Starts the switch under test. */
+import type { ChildProcess } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { SwitchOptions } from 'tapswitch';
+import { type BenchGuest, GATEWAY, SUBNET } from './guests.ts';
+import { startProgram } from './processes.ts';
+
+type Vms = NonNullable<SwitchOptions['vms']>;
+type Network = SwitchOptions['networks'][string];
+
+export interface SwitchSetup {
+  readonly vms: Vms;
+  /** What is said of the only network beyond its addresses */
+  readonly network?: Partial<Network>;
+  readonly fastPath?: 'auto' | 'off';
+}
+
+/** Guests as VMs of the configuration, each under its interface's name. */
+export function vmsOf(guests: readonly BenchGuest[], extra: Partial<Vms[string]> = {}): Vms {
+  const vms = guests.map(({ interfaceName, mac, ip }) => [
+    interfaceName,
+    { tap: interfaceName, mac, ip, ...extra },
+  ]);
+  return Object.fromEntries(vms);
+}
+
+/**
+ * Starts the switch in the namespace `host`, in a process of its own: its processor time is its own, and the bench's
+ * main thread is not in its way.
+ */
+export function startSwitch(
+  host: string,
+  { vms, network, fastPath = 'auto' }: SwitchSetup,
+): Promise<ChildProcess> {
+  const networks = { default: { subnet: SUBNET, gateway: GATEWAY, ...network } };
+  const config = { networks, vms, guard: 'required', fastPath };
+  const program = join(dirname(fileURLToPath(import.meta.url)), 'switch-process.js');
+  return startProgram(host, [process.execPath, program, JSON.stringify(config)], 'ready');
+}
