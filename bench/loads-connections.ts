@@ -7,8 +7,11 @@ import { PORTS, type Rig } from './rig.ts';
 import { ownTool } from './tools.ts';
 
 const PORT = String(PORTS.connections);
-const LENGTH_MS = '500';
-const IDLE_CONNECTIONS = 1000;
+const TRIPS_MS = '500';
+/** Longer: the code that opens and closes is compiled on the way */
+const RATE_MS = '1000';
+/** Many: beside fewer, what a garbage collector happens to hold is too much */
+const IDLE_CONNECTIONS = 4000;
 /** With a large buffer for each they stay within half of what a VM may have */
 const ACTIVE_CONNECTIONS = 64;
 /** Opened first, so that neither code nor tables used for the first time are counted */
@@ -36,9 +39,9 @@ export const connectionRate = (clients: number): Load => ({
   unit: 'connections/s',
   run: (rig) =>
     served(rig, undefined, async () => {
-      const command = tool('rate', rig.address, PORT, String(clients), LENGTH_MS);
-      const { connections, ms } = JSON.parse(await runProgram(rig.client, command));
-      return { value: (connections / ms) * 1000, detail: {} };
+      const command = tool('rate', rig.address, PORT, String(clients), RATE_MS);
+      const { connections, failed, ms } = JSON.parse(await runProgram(rig.client, command));
+      return { value: (connections / ms) * 1000, detail: { failed } };
     }),
 });
 
@@ -48,7 +51,7 @@ export const byteTrip = (protocol: 'tcp' | 'udp'): Load => ({
   unit: 'us',
   run: (rig) =>
     served(rig, SERVER_PROCESSOR, async () => {
-      const command = tool('trips', protocol, rig.address, PORT, LENGTH_MS);
+      const command = tool('trips', protocol, rig.address, PORT, TRIPS_MS);
       const { p50, p99 } = JSON.parse(await runProgram(rig.client, pinned(CLIENT_PROCESSOR, command)));
       return { value: p50, detail: { p99 } };
     }),
@@ -72,19 +75,16 @@ async function connected<T>(
 async function memoryFor(rig: Rig, mode: 'hold' | 'stream', count: number): Promise<Sample> {
   if (rig.startAfresh === undefined) throw new Error(`${rig.name} has no process whose memory to look at`);
   const pid = await rig.startAfresh();
-  const grown = () =>
-    served(rig, undefined, () =>
-      connected(rig, 'hold', FIRST_CONNECTIONS, async () => {
-        await delay(SETTLE_MS);
-        const before = residentBytes(pid);
-        const after = await connected(rig, mode, count, async () => {
-          await delay(SETTLE_MS);
-          return mode === 'hold' ? residentBytes(pid) : mostResidentBytes(pid);
-        });
-        return { value: (after - before) / count, detail: { before, after } };
-      }),
-    );
-  return grown();
+  const grow = async () => {
+    await delay(SETTLE_MS);
+    const before = residentBytes(pid);
+    const after = await connected(rig, mode, count, async () => {
+      await delay(SETTLE_MS);
+      return mode === 'hold' ? residentBytes(pid) : mostResidentBytes(pid);
+    });
+    return { value: (after - before) / count, detail: { before, after } };
+  };
+  return served(rig, undefined, () => connected(rig, 'hold', FIRST_CONNECTIONS, grow));
 }
 
 /** Growth of the process by a connection on which nothing moves. */

@@ -1,7 +1,7 @@
 /** Programs that forward ports or carry a guest's connections out, which users have today: started where installed. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,7 +45,16 @@ export async function socat(host: string, port: number, address: string, undo: U
   await listeners(host, [port]);
 }
 
-/** Loopback to loopback, spliced: `in` from the host's to the guest's, `out` the other way; gives its process. */
+function scratchFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tapswitch-bench-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/**
+ * Loopback to loopback, spliced: `in` from the host's to the guest's, `out` the other way; gives its process. It may
+ * not open a namespace by another process's descriptor, so it is given a name in a mount namespace of its own.
+ */
 export async function pasta(
   host: string,
   guest: string,
@@ -53,10 +62,14 @@ export async function pasta(
   undo: Undo,
   direction: 'in' | 'out' = 'in',
 ): Promise<number | undefined> {
+  const named = join(scratchFolder(), 'guest');
+  writeFileSync(named, '');
   const list = ports.join(',');
   const [inbound, outbound] = direction === 'in' ? [list, 'none'] : ['none', list];
   const tcp = ['-t', inbound, '-T', outbound, '-u', 'none', '-U', 'none'];
-  const pid = start(host, ['pasta', '-f', '--runas', '0', '--config-net', ...tcp, '--netns', guest], undo);
+  const command = ['pasta', '-f', '-e', '--runas', '0', '--config-net', ...tcp, '--netns', named];
+  const script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"';
+  const pid = start(host, ['unshare', '-m', 'sh', '-c', script, 'sh', guest, named, ...command], undo);
   await listeners(direction === 'in' ? host : guest, ports);
   return pid;
 }
@@ -77,10 +90,7 @@ export async function slirp4netns(
   ports: readonly number[],
   undo: Undo,
 ): Promise<number | undefined> {
-  const folder = mkdtempSync(join(tmpdir(), 'tapswitch-bench-'));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  process.on('exit', remove);
-  const socketPath = join(folder, 'api');
+  const socketPath = join(scratchFolder(), 'api');
   const options = ['--configure', `--mtu=${MTU}`, '-a', socketPath, '--netns-type=path'];
   const pid = start(host, ['slirp4netns', ...options, guest, 'tap0'], undo);
   await appearance(guest, ['tap0']);

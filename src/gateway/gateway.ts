@@ -24,6 +24,7 @@ import { GatewayIcmp } from './icmp.ts';
 import { GatewayIcmpv6 } from './icmpv6.ts';
 import { NeighbourDiscovery } from './ndp.ts';
 import { Neighbours } from './neighbour.ts';
+import { isInOwnSubnet } from './own-subnet.ts';
 import { TcpGateway } from './tcp/tcp.ts';
 
 export class Gateway {
@@ -60,15 +61,16 @@ export class Gateway {
     this.#context.dns.addVm(port, this.#context.tables.network(port), name);
   }
 
-  /** Ends the flows of a VM on both sides. */
+  /** Ends the flows of a VM without carrier on both sides. */
   reset(port: number): void {
-    this.tcp.endPort(port);
+    this.tcp.endOpen(port);
     this.#datagrams.endPort(port);
   }
 
   /** Forgets a VM that is gone. */
   forget(port: number): void {
-    this.reset(port);
+    this.tcp.endPort(port);
+    this.#datagrams.endPort(port);
     this.#context.policies.delete(port);
     this.#context.dns.removeVm(port);
   }
@@ -145,6 +147,9 @@ export class Gateway {
     if (!isHost && !ipv4.isFragment(view, packet)) {
       const protocol = ipv4.protocol(view, packet);
       if (protocol === ipv4.PROTOCOL_TCP) return this.tcp.handle(batch, slot, ingress, packet, true);
+      if (!isOwn && tables.inSubnet(tables.network(ingress), destination)) {
+        return this.#icmp.refuse(batch, slot, packet, ingress, icmp.ADMIN_PROHIBITED, DROP.isolated);
+      }
       if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, slot, ingress, packet, isOwn, true);
       if (protocol === ipv4.PROTOCOL_ICMP && !isOwn) {
         return this.#datagrams.echo.handle(batch, slot, ingress, packet, true);
@@ -183,6 +188,9 @@ export class Gateway {
     if (isOwn && protocol === ipv6.PROTOCOL_ICMPV6) return this.icmpv6.handle(batch, slot, ingress);
     if (!isHost) {
       if (protocol === ipv4.PROTOCOL_TCP) return this.tcp.handle(batch, slot, ingress, packet, false);
+      if (!isOwn && this.#isNeighbour6(view, packet, ingress)) {
+        return this.icmpv6.refuse6(batch, slot, packet, ingress, icmpv6.ADMIN_PROHIBITED, DROP.isolated);
+      }
       if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, slot, ingress, packet, isOwn, false);
       if (protocol === ipv6.PROTOCOL_ICMPV6) {
         return this.#datagrams.echo.handle(batch, slot, ingress, packet, false);
@@ -191,6 +199,12 @@ export class Gateway {
     const code = isOwn ? icmpv6.PORT_UNREACHABLE : icmpv6.ADMIN_PROHIBITED;
     const reason = isOwn ? DROP['no-service'] : DROP.prohibited;
     return this.icmpv6.refuse6(batch, slot, packet, ingress, code, reason);
+  }
+
+  #isNeighbour6(view: DataView, packet: number, ingress: number): boolean {
+    const { tables } = this.#context;
+    const word = (i: number) => ipv6.destinationWord(view, packet, i);
+    return isInOwnSubnet(tables, tables.network(ingress), word(0), word(1), word(2), word(3));
   }
 
   /** The host's packet for a VM that was without carrier, or still is. */

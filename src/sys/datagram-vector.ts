@@ -62,7 +62,8 @@ export class DatagramVector {
     this.#controlBytes = controlBytes;
     this.#slots = this.#controls + count * controlBytes;
     this.#slotBytes = slotBytes;
-    this.#memory = mapMemory(this.#slots + count * slotBytes);
+    // Not populated: a switch whose guests send no datagrams need not have the memory.
+    this.#memory = mapMemory(this.#slots + count * slotBytes, false);
     this.view = this.#memory.view;
     for (let i = 0; i < count; i++) {
       const header = i * MMSGHDR_BYTES;

@@ -18,9 +18,13 @@ export interface Memory {
   readonly view: DataView;
 }
 
-/** Maps `bytes` of zeroed memory, present from the start. Throws SysError (ENOMEM). */
-export function mapMemory(bytes: number): Memory {
-  const address = mmap(0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS_POPULATE, -1, 0);
+/**
+ * Maps `bytes` of zeroed memory, present from the start unless `populated` is false: then page by page as it is used.
+ * Throws SysError (ENOMEM).
+ */
+export function mapMemory(bytes: number, populated = true): Memory {
+  const flags = populated ? MAP_PRIVATE_ANONYMOUS_POPULATE : MAP_PRIVATE_ANONYMOUS;
+  const address = mmap(0, bytes, PROT_READ_WRITE, flags, -1, 0);
   if (address === -1) throw new SysError(`mmap of ${bytes} bytes`, errno());
   const buffer = koffi.view(address, bytes) as unknown as ArrayBuffer;
   return { address, bytes, u8: new Uint8Array(buffer), view: new DataView(buffer) };

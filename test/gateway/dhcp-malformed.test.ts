@@ -79,5 +79,5 @@ test('to the gateway’s MAC but another’s address -> no DHCP: refused like an
   const { net, a } = guest();
   const beyond = { from: A, to: { mac: GATEWAY.mac, ip: '203.0.113.7' } };
   const { drops } = net.from(a).send(dhcpFrame({ from: A, type: DISCOVER, ends: beyond }));
-  expect(drops).toEqual({ [a]: { prohibited: 1 } });
+  expect(drops).toEqual({ [a]: { 'egress-denied': 1 } });
 });

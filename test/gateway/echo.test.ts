@@ -110,7 +110,7 @@ describe('not an echo request: no reply', () => {
     const { net, a } = guest();
     const stray = icmpEcho({ from: A, to: { mac: GATEWAY.mac, ip: B.ip } });
     const { left, drops } = net.from(a).send(stray);
-    expect(drops).toEqual({ [a]: { prohibited: 1 } });
+    expect(drops).toEqual({ [a]: { isolated: 1 } });
     expect(left.map((sent) => sent.frame[PACKET + 20])).toEqual([3]);
   });
 

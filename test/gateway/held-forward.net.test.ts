@@ -145,3 +145,16 @@ test('detached while connections are held: -> reset at once, nothing is left', a
   expect(performance.now() - since).toBeLessThan(1000);
   expect(openDescriptors()).toEqual(before);
 });
+
+test('VM that restarts while a connection is held: carrier lost and back -> still held, answered', async () => {
+  const guest = await stage.guest(2);
+  sw = await stage.start();
+  await sw.attach('a', stage.vm(2, { forwards }));
+  const probe = stage.probe(stage.host.path, '127.0.0.1', 15300, 9000);
+  await vi.waitFor(async () => expect(await stage.run('ss', '-tnH', 'sport', '15300')).not.toBe(''), WAIT);
+  await runIn(guest.namespace, ['ip', 'link', 'set', 'eth0', 'down']);
+  await vi.waitFor(() => expect(sw.stats().vms.a?.carrier).toBe(false), WAIT);
+  await runIn(guest.namespace, ['ip', 'link', 'set', 'eth0', 'up']);
+  await stage.serve(guest.namespace, 'name', 5300, 'a');
+  expect((await probe).result).toBe('heard a');
+});

@@ -84,7 +84,7 @@ describe('echo request to the gateway', () => {
     const { net } = guest();
     net.addNetwork(5, 'shared');
     const other = net.vm(A, { network: 5 });
-    expect(net.from(other).send(echo6(PING))).toEqual(dropped(other, 'prohibited'));
+    expect(net.from(other).send(echo6(PING))).toEqual(dropped(other, 'egress-denied'));
   });
 });
 
@@ -182,12 +182,12 @@ describe('refused', () => {
   });
 
   test.each([
-    ['UDP', udp6(OUTSIDE)],
-    ['an echo request', echo6(OUTSIDE)],
-    ['the first fragment', fragment(UDP, 0)],
-  ])('%s to elsewhere -> administratively prohibited', (_name, frame) => {
+    ['UDP', udp6(OUTSIDE), 'egress-denied'],
+    ['an echo request', echo6(OUTSIDE), 'egress-denied'],
+    ['the first fragment', fragment(UDP, 0), 'prohibited'],
+  ] as const)('%s to elsewhere -> administratively prohibited', (_name, frame, reason) => {
     const { send, a } = guest();
-    expect(send(frame)).toEqual(refused(a, 'prohibited', errorAbout(frame, PROHIBITED)));
+    expect(send(frame)).toEqual(refused(a, reason, errorAbout(frame, PROHIBITED)));
   });
 
   test('from a link-local address -> answered from the gateway’s', () => {
@@ -227,22 +227,22 @@ describe('refused', () => {
 });
 
 describe('never an error about', () => {
-  test.each<[string, Uint8Array]>([
-    ['an ICMPv6 error', icmpv6(OUTSIDE, 3, 0, new Array(52).fill(0))],
-    ['an error of an unknown type', icmpv6(OUTSIDE, 100, 0, new Array(52).fill(0))],
-    ['an echo reply', echo6(OUTSIDE, { reply: true })],
-    ['a later fragment', fragment(UDP, 9)],
-    ['a fragment of ICMPv6', fragment(ICMPV6, 0)],
-    ['a fragment header cut short', ipv6Packet(OUTSIDE, FRAGMENT, [UDP, 0, 0, 0])],
-    ['a packet from ::', udp6({ ...OUTSIDE, source: '::' })],
-  ])('%s -> just dropped as prohibited', (_name, frame) => {
+  test.each([
+    ['an ICMPv6 error', icmpv6(OUTSIDE, 3, 0, new Array(52).fill(0)), 'no-service'],
+    ['an error of an unknown type', icmpv6(OUTSIDE, 100, 0, new Array(52).fill(0)), 'no-service'],
+    ['an echo reply', echo6(OUTSIDE, { reply: true }), 'no-service'],
+    ['a later fragment', fragment(UDP, 9), 'prohibited'],
+    ['a fragment of ICMPv6', fragment(ICMPV6, 0), 'prohibited'],
+    ['a fragment header cut short', ipv6Packet(OUTSIDE, FRAGMENT, [UDP, 0, 0, 0]), 'prohibited'],
+    ['a packet from ::', udp6({ ...OUTSIDE, source: '::' }), 'egress-denied'],
+  ] as const)('%s -> just dropped', (_name, frame, reason) => {
     const { send, a } = guest();
-    expect(send(frame)).toEqual(dropped(a, 'prohibited'));
+    expect(send(frame)).toEqual(dropped(a, reason));
   });
 
   test('a packet to a group, sent to the gateway’s MAC -> just dropped', () => {
     const { send, a } = guest();
-    expect(send(udp6({ ...PING, destination: 'ff02::fb' }))).toEqual(dropped(a, 'no-service'));
+    expect(send(udp6({ ...PING, destination: 'ff02::fb' }))).toEqual(dropped(a, 'egress-denied'));
   });
 
   test('a packet in a multicast frame -> just dropped', () => {

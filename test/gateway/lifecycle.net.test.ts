@@ -72,7 +72,7 @@ test('switch with flows: close -> reset on the host, no listener, nothing open',
 
 test('forward removed: its flow goes on; removed with reset -> the flow is reset', async () => {
   await attachA();
-  const { socket, ended } = await open(15300);
+  const { socket } = await open(15300);
   await sw.removeForward('a', '15300:5300');
   socket.write('goes on');
   await vi.waitFor(() => expect(server.said).toContain('data 7'), WAIT);
@@ -84,7 +84,6 @@ test('forward removed: its flow goes on; removed with reset -> the flow is reset
   await vi.waitFor(() => expect(server.said).toContain('data 8'), WAIT);
   socket.end();
   await vi.waitFor(() => expect(server.said).toContain('end'), WAIT);
-  void ended;
 });
 
 test('VM that wants the forward of another: attach -> FORWARD_IN_USE, nothing is left, the other is served', async () => {
@@ -115,7 +114,7 @@ test('worker that dies: -> its flows are reset, nothing stays open, forwards and
 
 test('worker that dies: first segment the guest sends on an old flow -> reset', async () => {
   await attachA();
-  const echo = await stage.serve(stage.host.path, 'echo', 5400);
+  await stage.serve(stage.host.path, 'echo', 5400);
   const script = `exec 3<>/dev/tcp/${GATEWAY}/5400; echo up; sleep 1.5; echo anybody >&3; sleep 0.2; echo still >&3 && echo kept`;
   const client = runIn(guest.namespace, ['bash', '-c', script]);
   await delay(300);
@@ -123,14 +122,11 @@ test('worker that dies: first segment the guest sends on an old flow -> reset', 
   const { stdout, stderr } = await client;
   expect(stdout).toBe('up\n');
   expect(stderr).toMatch(/reset|Broken pipe/i);
-  void echo;
 });
 
-test('VM that loses its carrier: -> flows survive a moment’s absence', async () => {
+test('VM that loses its carrier: -> its flows are reset at once', async () => {
   await attachA();
-  const { socket, ended } = await open(15300);
+  const { ended } = await open(15300);
   await runIn(guest.namespace, ['ip', 'link', 'set', 'eth0', 'down']);
-  await vi.waitFor(() => expect(sw.stats().vms.a?.carrier).toBe(false), WAIT);
-  console.log('carrier', await Promise.race([ended, delay(1000, 'kept')]));
-  void socket;
+  expect(await ended).toBe('ECONNRESET');
 });

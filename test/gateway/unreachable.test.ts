@@ -71,7 +71,7 @@ describe('to the gateway itself', () => {
 
   test('the bytes of the error', () => {
     const { send } = guest();
-    const frame = ipv4Udp({ from: A, to: GATEWAY, fromPort: 40_000, toPort: 53 });
+    const frame = ipv4Udp({ from: A, to: GATEWAY, fromPort: 40_000, toPort: 54 });
     const [error] = send(frame).left;
     const hex = Buffer.from(error!.frame).toString('hex');
     const quoted = Buffer.from(frame.subarray(PACKET, PACKET + 28)).toString('hex');
@@ -112,15 +112,15 @@ describe('to the gateway itself', () => {
 
 describe('beyond the gateway', () => {
   test.each([
-    ['outside', OUTSIDE],
-    ['another VM, asked by way of the gateway', beyond(B.ip)],
-    ['the host, asked by way of the gateway', beyond(HOST.ip)],
-    ['loopback', beyond('127.0.0.1')],
-  ])('%s -> administratively prohibited, dropped as prohibited', (_name, to) => {
+    ['outside', OUTSIDE, 'egress-denied'],
+    ['another VM, asked by way of the gateway', beyond(B.ip), 'isolated'],
+    ['the host, asked by way of the gateway', beyond(HOST.ip), 'isolated'],
+    ['loopback', beyond('127.0.0.1'), 'egress-denied'],
+  ] as const)('%s -> administratively prohibited', (_name, to, reason) => {
     const { net, send, a } = guest();
     net.vm(B);
     for (const frame of [ipv4Udp({ from: A, to }), icmpEcho({ from: A, to })]) {
-      expect(send(frame)).toEqual(refused(a, 'prohibited', errorAbout(frame, A, PROHIBITED)));
+      expect(send(frame)).toEqual(refused(a, reason, errorAbout(frame, A, PROHIBITED)));
     }
   });
 });
@@ -166,23 +166,31 @@ describe('no error', () => {
   const own = ipv4Udp({ from: GATEWAY, to: A });
 
   test.each([
-    ['destination unreachable', error(own, OUTSIDE, 3)],
-    ['time exceeded', error(own, OUTSIDE, 11)],
-    ['redirect', error(own, OUTSIDE, 5)],
-    ['an ICMP type nobody knows', icmp({ from: A, to: OUTSIDE }, 200, 0, new Uint8Array(28))],
-    ['an echo reply', icmpEcho({ from: A, to: OUTSIDE, reply: true })],
-    ['ICMP too short to tell', ipv4({ from: A, to: OUTSIDE }, 1, [8, 0, 0xf7, 0xff])],
-    ['a later fragment', ipv4({ from: A, to: OUTSIDE, fragment: 5 }, TCP, new Uint8Array(64))],
-    ['the last fragment', ipv4({ from: A, to: OUTSIDE, fragment: MORE_FRAGMENTS | 1 }, UDP, [1, 2, 3])],
-    ['a packet to the limited broadcast', ipv4Udp({ from: A, to: beyond('255.255.255.255') })],
-    ['a packet to the subnet’s broadcast', ipv4Udp({ from: A, to: beyond('192.168.255.255') })],
-    ['a packet to the subnet itself', ipv4Udp({ from: A, to: beyond('192.168.0.0') })],
-    ['a packet to a group', ipv4Udp({ from: A, to: beyond('224.0.0.251') })],
-    ['a packet to 240.0.0.1', ipv4Udp({ from: A, to: beyond('240.0.0.1') })],
-    ['a packet from 0.0.0.0', ipv4Udp({ from: { mac: A.mac, ip: '0.0.0.0' }, to: OUTSIDE })],
-  ])('about %s -> just dropped as prohibited', (_name, frame) => {
+    ['destination unreachable', error(own, OUTSIDE, 3), 'no-service'],
+    ['time exceeded', error(own, OUTSIDE, 11), 'no-service'],
+    ['redirect', error(own, OUTSIDE, 5), 'no-service'],
+    ['an ICMP type nobody knows', icmp({ from: A, to: OUTSIDE }, 200, 0, new Uint8Array(28)), 'no-service'],
+    ['an echo reply', icmpEcho({ from: A, to: OUTSIDE, reply: true }), 'no-service'],
+    ['ICMP too short to tell', ipv4({ from: A, to: OUTSIDE }, 1, [8, 0, 0xf7, 0xff]), 'malformed'],
+    ['a later fragment', ipv4({ from: A, to: OUTSIDE, fragment: 5 }, TCP, new Uint8Array(64)), 'prohibited'],
+    [
+      'the last fragment',
+      ipv4({ from: A, to: OUTSIDE, fragment: MORE_FRAGMENTS | 1 }, UDP, [1, 2, 3]),
+      'prohibited',
+    ],
+    [
+      'a packet to the limited broadcast',
+      ipv4Udp({ from: A, to: beyond('255.255.255.255') }),
+      'egress-denied',
+    ],
+    ['a packet to the subnet’s broadcast', ipv4Udp({ from: A, to: beyond('192.168.255.255') }), 'isolated'],
+    ['a packet to the subnet itself', ipv4Udp({ from: A, to: beyond('192.168.0.0') }), 'isolated'],
+    ['a packet to a group', ipv4Udp({ from: A, to: beyond('224.0.0.251') }), 'egress-denied'],
+    ['a packet to 240.0.0.1', ipv4Udp({ from: A, to: beyond('240.0.0.1') }), 'egress-denied'],
+    ['a packet from 0.0.0.0', ipv4Udp({ from: { mac: A.mac, ip: '0.0.0.0' }, to: OUTSIDE }), 'egress-denied'],
+  ] as const)('about %s -> just dropped', (_name, frame, reason) => {
     const { net, a } = guest();
-    expect(net.from(a).sendUnsound(frame)).toEqual(dropped(a, 'prohibited'));
+    expect(net.from(a).sendUnsound(frame)).toEqual(dropped(a, reason));
   });
 
   test('about a packet of the host’s from a group -> just dropped', () => {
@@ -195,7 +203,7 @@ describe('no error', () => {
   test('about 223.255.255.255, the last that is no group -> an error', () => {
     const { send, a } = guest();
     const frame = ipv4Udp({ from: A, to: beyond('223.255.255.255') });
-    expect(send(frame)).toEqual(refused(a, 'prohibited', errorAbout(frame, A, PROHIBITED)));
+    expect(send(frame)).toEqual(refused(a, 'egress-denied', errorAbout(frame, A, PROHIBITED)));
   });
 });
 
@@ -206,7 +214,7 @@ describe('rate of errors', () => {
     const { net, a } = guest();
     const { left, drops } = net.from(a).send(...Array(BURST + 14).fill(stray));
     expect(left).toHaveLength(BURST);
-    expect(drops).toEqual({ [a]: { prohibited: BURST + 14 } });
+    expect(drops).toEqual({ [a]: { 'egress-denied': BURST + 14 } });
   });
 
   test('used up, 100 ms later -> ten more', () => {

@@ -61,6 +61,7 @@ function serve(port, whenConnected) {
 }
 
 function dial(host, port) {
+  if (host === 'unix') return connect({ path: port, allowHalfOpen: true });
   return connect({ host, port: Number(port), allowHalfOpen: true });
 }
 
@@ -107,6 +108,18 @@ async function crowd(host, port, total) {
   for (const socket of sockets) socket.end();
   await Promise.all(sockets.map((socket) => once(socket, 'close')));
   say(JSON.stringify({ good, errors }));
+}
+
+/** Sends a blob through each of `total` connections at once; says through how many it came right. */
+async function pushAll(host, port, total, mebibytes) {
+  const one = async () => {
+    const socket = dial(host, port);
+    const [own, theirs] = await Promise.all([send(socket, Number(mebibytes)), text(socket)]);
+    return own === theirs;
+  };
+  const results = await Promise.allSettled(Array.from({ length: Number(total) }, one));
+  const good = results.filter(({ value }) => value === true).length;
+  say(JSON.stringify({ good, errors: results.flatMap(({ reason }) => reason?.code ?? []) }));
 }
 
 const ROLES = {
@@ -163,6 +176,7 @@ const ROLES = {
     process.exit();
   },
   churn,
+  pushAll,
   crowd,
 };
 

@@ -90,7 +90,13 @@ export class TcpScript {
   readonly #iss: number;
   #opened: Seen[];
 
-  constructor({ kind = 'unix', iss = 0x1000, waitMs = 0, carrier = true, sendBuffer = 0 }: ScriptOptions = {}) {
+  constructor({
+    kind = 'unix',
+    iss = 0x1000,
+    waitMs = 0,
+    carrier = true,
+    sendBuffer = 0,
+  }: ScriptOptions = {}) {
     this.#iss = iss;
     this.port = this.net.vm(A, { carrier });
     const { near, far } = connectedPair(kind, sendBuffer);

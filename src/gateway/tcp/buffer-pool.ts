@@ -58,6 +58,11 @@ export class BufferPool {
     return this.#held[port] as number;
   }
 
+  /** Small buffers the flows of `port` may still take. */
+  room(port: number): number {
+    return Math.floor((VM_BUFFER_BYTES - this.held(port)) / SMALL_BUFFER_BYTES);
+  }
+
   #map(bytes: number, free: FlowBuffer[]): void {
     const start = mapAddressSpace(MAPPING_BYTES);
     for (let at = MAPPING_BYTES - bytes; at >= 0; at -= bytes) free.push(new FlowBuffer(start + at, bytes));

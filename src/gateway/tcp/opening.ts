@@ -29,6 +29,7 @@ import * as tcp from '../../wire/tcp.ts';
 import type { GatewayContext } from '../context.ts';
 import { DNS_PORT } from '../dns/datagrams.ts';
 import { EGRESS_ALLOW } from '../egress-policy.ts';
+import { isInOwnSubnet } from '../own-subnet.ts';
 import type { FlowOwner } from './arrival.ts';
 import {
   CONNECTING,
@@ -117,8 +118,7 @@ export class Opening {
       return this.#connect(segment, 0, 0, MAPPED, LOOPBACK, port);
     }
     const { remote0, remote1, remote2, remote3 } = key;
-    // Neighbours are reached by their own MACs, or not at all: never by way of the host.
-    if (isMapped(remote0, remote1, remote2) && tables.inSubnet(network, remote3)) {
+    if (isInOwnSubnet(tables, network, remote0, remote1, remote2, remote3)) {
       return this.#refuse(segment, 'isolated');
     }
     const verdict = policies.decide(

@@ -174,6 +174,8 @@ export class TcpSender {
   #send(flow: TcpFlow, sequence: number, bytes: number): void {
     const next = (sequence + bytes) | 0;
     const end = flow.hostEnded && next === flow.sndEnd && flow.sndNxt === sequence;
+    // What probes of a closed window have counted says nothing about what is sent now.
+    if (flow.inFlight === 0) flow.backoff = 0;
     if (!flow.isTiming && sequence === flow.sndMax) {
       flow.isTiming = true;
       flow.timedSequence = next;
@@ -283,7 +285,11 @@ export class TcpSender {
       else this.#arm(flow, TIMER_RETRANSMIT, retransmitAfter(flow));
     } else if (flow.buffered > 0 && flow.sndWnd < flow.mss) {
       this.#arm(flow, TIMER_PROBE_WINDOW, retransmitAfter(flow));
-    } else this.#arm(flow, TIMER_KEEPALIVE, KEEPALIVE_MS);
+    } else {
+      // Nothing is outstanding: whatever was asked has been answered.
+      flow.backoff = 0;
+      this.#arm(flow, TIMER_KEEPALIVE, KEEPALIVE_MS);
+    }
   }
 
   #arm(flow: TcpFlow, kind: number, ms: number): void {

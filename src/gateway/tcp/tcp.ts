@@ -42,6 +42,7 @@ import {
 } from './flow.ts';
 import type { FlowEvents } from './flow-events.ts';
 import { FlowTable } from './flow-table.ts';
+import { MemoryQueue } from './memory-queue.ts';
 import { Opening, type TcpForward } from './opening.ts';
 import { TcpOutput } from './output.ts';
 import { ReadyQueue } from './ready-queue.ts';
@@ -73,8 +74,11 @@ export class TcpGateway implements FlowEvents {
   readonly #opening: Opening;
   readonly #arrival: Arrival;
   readonly #ready = new ReadyQueue();
+  readonly #starving = new MemoryQueue();
   readonly #segment = new Segment();
   readonly #owing: TcpFlow[] = [];
+  readonly #room = (port: number): number => this.#pool.room(port);
+  readonly #wake = (flow: TcpFlow): void => this.wake(flow);
   readonly #turn = (flow: TcpFlow, bytes: number): number => this.#read(flow, bytes);
 
   constructor(context: GatewayContext) {
@@ -180,6 +184,7 @@ export class TcpGateway implements FlowEvents {
     flow.state = CLOSED;
     flow.timer.cancel();
     flow.ackTimer.cancel();
+    this.#starving.delete(flow);
     this.#sender.release(flow);
     this.#receiver.release(flow);
     this.#closeHost(flow, resetHost);
@@ -201,11 +206,20 @@ export class TcpGateway implements FlowEvents {
 
   /** Ends all flows of a VM on both sides; with `forward` only those that came by it. */
   endPort(port: number, forward = -1): void {
-    let flow = this.flows.firstOf(port);
-    while (flow !== undefined) {
-      const next: TcpFlow | undefined = flow.nextOfPort;
+    for (let flow = this.flows.firstOf(port), next = flow; flow !== undefined; flow = next) {
+      next = flow.nextOfPort;
       if (forward < 0 || flow.forward === forward) this.abort(flow);
-      flow = next;
+    }
+  }
+
+  /**
+   * Ends what flows a VM had on both sides: it is not there any more. Connections held for it wait on, for it may be
+   * about to start again.
+   */
+  endOpen(port: number): void {
+    for (let flow = this.flows.firstOf(port), next = flow; flow !== undefined; flow = next) {
+      next = flow.nextOfPort;
+      if (flow.state !== SYN_SENT) this.abort(flow);
     }
   }
 
@@ -251,6 +265,7 @@ export class TcpGateway implements FlowEvents {
     }
     this.settle(flow);
     if (left !== bytes) this.wake(flow);
+    else if (this.#sender.wantsToRead(flow) && flow.sendBuffer === undefined) this.#starving.add(flow);
     return bytes - left;
   }
 
@@ -263,6 +278,7 @@ export class TcpGateway implements FlowEvents {
   /** Gives every VM with something to read a turn, and sends the acknowledgments owed. */
   run(): void {
     if (!this.#ready.isEmpty) this.#ready.round(this.#turn);
+    this.#starving.serve(this.#room, this.#wake);
     for (let flow = this.#owing.pop(); flow !== undefined; flow = this.#owing.pop()) {
       flow.isListedForAck = false;
       if (flow.owesAck && flow.state >= ESTABLISHED) this.#output.acknowledge(flow);

@@ -218,13 +218,18 @@ describe('established, data', () => {
     }
   });
 
-  test.each([-1, -3, -1000])('the guest’s numbers wrap from 2^32%i on -> the host reads it in order', (iss) => {
-    const script = established({ iss });
-    script.guest({ seq: 1501, data: pattern(500, 1500) });
-    for (const at of [0, 500, 1000]) script.guest({ seq: 1 + at, data: pattern(500, at) });
-    expect(script.readAll().data).toEqual(pattern(2000));
-    expect(script.pass(5).at(-1) ?? { ack: script.flow!.acked - script.flow!.irs }).toMatchObject({ ack: 2001 });
-  });
+  test.each([-1, -3, -1000])(
+    'the guest’s numbers wrap from 2^32%i on -> the host reads it in order',
+    (iss) => {
+      const script = established({ iss });
+      script.guest({ seq: 1501, data: pattern(500, 1500) });
+      for (const at of [0, 500, 1000]) script.guest({ seq: 1 + at, data: pattern(500, at) });
+      expect(script.readAll().data).toEqual(pattern(2000));
+      expect(script.pass(5).at(-1) ?? { ack: script.flow!.acked - script.flow!.irs }).toMatchObject({
+        ack: 2001,
+      });
+    },
+  );
 
   test('an ACK of what was never sent -> ACK', () => {
     const script = established();
@@ -285,6 +290,17 @@ describe('windows', () => {
     expect(script.flow?.backoff).toBe(0);
   });
 
+  test('the guest’s was closed for an hour, and the first segment after that is lost -> sent again', () => {
+    const script = established();
+    script.guest({ window: 0 });
+    script.write('hello');
+    for (let s = 0; s < 3600; s++) {
+      for (const _probe of script.skip(1000)) script.guest({ window: 0 });
+    }
+    expect(script.guest({ window: 1000 }).map(({ data }) => text(data))).toEqual(['hello']);
+    expect(script.pass(1000).map(({ data }) => text(data))).toEqual(['hello']);
+  }, 30_000);
+
   test('the guest’s is small -> no more than fits is sent', () => {
     const script = established();
     script.guest({ window: 1500 });
@@ -321,7 +337,10 @@ describe('loss', () => {
     const seen = script.guest({ options: script.sack([5001, 9001], [1001, 3001]) });
     const again = [...seen, ...script.guest({ ack: 3001, options: script.sack([5001, 9001]) })];
     const numbers = new Set(again.flatMap(({ seq, data }) => Array.from(data, (_, i) => seq + i)));
-    const holes = [...Array.from({ length: 1000 }, (_, i) => 1 + i), ...Array.from({ length: 2000 }, (_, i) => 3001 + i)];
+    const holes = [
+      ...Array.from({ length: 1000 }, (_, i) => 1 + i),
+      ...Array.from({ length: 2000 }, (_, i) => 3001 + i),
+    ];
     expect([...numbers].sort((a, b) => a - b)).toEqual(holes);
     for (const { seq, data } of again) expect(data).toEqual(pattern(data.length, seq - 1));
   });
@@ -355,7 +374,7 @@ describe('loss', () => {
       }
     }
     expect(times.length).toBeGreaterThanOrEqual(3);
-    expect(times[0]).toBeGreaterThanOrEqual(200);
+    expect(times[0]).toBeGreaterThanOrEqual(190);
     expect(times[2]! - times[1]!).toBeGreaterThan(1.5 * (times[1]! - times[0]!));
   });
 
