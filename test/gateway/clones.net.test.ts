@@ -27,7 +27,12 @@ beforeEach(async () => {
   for (let i = 0; i < CLONES; i++) {
     const hostNamespace = stage.host.path;
     const addresses = { mac: MAC, ip: IP, prefix: 24, gateway: GATEWAY };
-    const guest = await startNetnsGuest({ name: `clone${i}`, hostNamespace, interfaceName: `clone${i}`, ...addresses });
+    const guest = await startNetnsGuest({
+      name: `clone${i}`,
+      hostNamespace,
+      interfaceName: `clone${i}`,
+      ...addresses,
+    });
     stage.atEnd(() => guest.stop());
     guests.push(guest);
     const server = createServer((socket) => socket.resume().end(`I am ${i}`));

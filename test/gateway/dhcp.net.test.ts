@@ -55,25 +55,28 @@ async function start(changes: { ip?: string; mac?: string }): Promise<void> {
   await sw.attach('vm-a', { ...plain, ...changes });
 }
 
-test.skipIf(!hasClient)('VM without an address: udhcpc -> the lease set aside for it; then it is reached', async () => {
-  await start({});
-  const leased = sw.stats().vms['vm-a']?.leased;
-  const lease = await ask();
-  expect(lease).toMatchObject({
-    ip: leased,
-    mask: '24',
-    router: GATEWAY,
-    dns: GATEWAY,
-    domain: 'tapswitch.internal',
-    hostname: 'vm-a',
-    mtu: '1500',
-    server: GATEWAY,
-  });
-  expect(Number(lease.lease)).toBeGreaterThan(60);
-  await stage.serve(guest.namespace, 'name', 5300, 'a');
-  expect((await stage.probe(stage.host.path, '127.0.0.1', 15300)).result).toBe('heard a');
-  expect(sw.stats().vms['vm-a']?.ip).toBe(leased);
-});
+test.skipIf(!hasClient)(
+  'VM without an address: udhcpc -> the lease set aside for it; then it is reached',
+  async () => {
+    await start({});
+    const leased = sw.stats().vms['vm-a']?.leased;
+    const lease = await ask();
+    expect(lease).toMatchObject({
+      ip: leased,
+      mask: '24',
+      router: GATEWAY,
+      dns: GATEWAY,
+      domain: 'tapswitch.internal',
+      hostname: 'vm-a',
+      mtu: '1500',
+      server: GATEWAY,
+    });
+    expect(Number(lease.lease)).toBeGreaterThan(60);
+    await stage.serve(guest.namespace, 'name', 5300, 'a');
+    expect((await stage.probe(stage.host.path, '127.0.0.1', 15300)).result).toBe('heard a');
+    expect(sw.stats().vms['vm-a']?.ip).toBe(leased);
+  },
+);
 
 test.skipIf(!hasClient)('VM with an address: udhcpc, whatever it asks for -> this one', async () => {
   await start({ ip: addressOf(77), mac: macOf(2) });
@@ -83,11 +86,14 @@ test.skipIf(!hasClient)('VM with an address: udhcpc, whatever it asks for -> thi
   expect((await stage.probe(stage.host.path, '127.0.0.1', 15300)).result).toBe('heard a');
 });
 
-test.skipIf(!hasClient)('VM that has released its lease: udhcpc again, also of a new switch -> the same', async () => {
-  await start({});
-  const first = (await ask('-R')).ip;
-  expect((await ask()).ip).toBe(first);
-  await sw.close();
-  await start({});
-  expect((await ask()).ip).toBe(first);
-});
+test.skipIf(!hasClient)(
+  'VM that has released its lease: udhcpc again, also of a new switch -> the same',
+  async () => {
+    await start({});
+    const first = (await ask('-R')).ip;
+    expect((await ask()).ip).toBe(first);
+    await sw.close();
+    await start({});
+    expect((await ask()).ip).toBe(first);
+  },
+);

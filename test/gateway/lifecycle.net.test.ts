@@ -35,9 +35,9 @@ async function open(port: number): Promise<{ socket: Socket; ended: Promise<stri
   const socket = connect({ port, host: '127.0.0.1' });
   stage.atEnd(() => socket.destroy());
   await once(socket, 'connect');
-  const opened = vi.waitFor(() => expect(server.said).toContain('data 5'), WAIT);
+  server.said.length = 0;
   socket.write('hello');
-  await opened;
+  await vi.waitFor(() => expect(server.said).toContain('data 5'), WAIT);
   socket.resume();
   const ended = once(socket, 'end').then(
     () => 'end',

@@ -41,7 +41,9 @@ test('unix socket to a VM where nobody listens: wait over -> the client is let g
   const sw = await stage.start();
   await sw.attach('a', stage.vm(2, { forwards: [{ listen: `unix:${path}:5300`, wait: 1 }] }));
   const before = openDescriptors();
-  const said = await stage.call(stage.host.path, 'fetch', 'unix', path).catch((error: Error) => error.message);
+  const said = await stage
+    .call(stage.host.path, 'fetch', 'unix', path)
+    .catch((error: Error) => error.message);
   expect(said).toMatch(/^0 |ECONNRESET/);
   expect(openDescriptors()).toEqual(before);
 });

@@ -169,11 +169,25 @@ const ROLES = {
     const since = performance.now();
     const socket = dial(host, port).on('connect', () => socket.end('hello'));
     const result = await Promise.race([
-      text(socket).then((heard) => `heard ${heard}`, ({ code }) => code),
+      text(socket).then(
+        (heard) => `heard ${heard}`,
+        ({ code }) => code,
+      ),
       delay(Number(patienceMs), 'silence'),
     ]);
     say(JSON.stringify({ result, ms: Math.round(performance.now() - since) }));
     process.exit();
+  },
+  /** Keeps sending blobs through so many connections, and says `up` once they are open. */
+  stuff: async (host, port, total, mebibytes) => {
+    const sockets = Array.from({ length: Number(total) }, () => dial(host, port));
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    for (const socket of sockets)
+      send(
+        socket.on('error', () => {}),
+        Number(mebibytes),
+      ).catch(() => {});
+    say('up');
   },
   churn,
   pushAll,

@@ -17,6 +17,8 @@ export const SMALL_BUFFER_BYTES = 64 * 1024;
 export const LARGE_BUFFER_BYTES = 512 * 1024;
 /** Bytes of buffers the flows of one VM may hold */
 export const VM_BUFFER_BYTES = 64 * 1024 * 1024;
+/** What they may hold and still get large ones for sending: the other half is for flows that have nothing yet */
+const GENEROUS_BYTES = VM_BUFFER_BYTES / 2;
 const MAPPING_BYTES = 4 * 1024 * 1024;
 
 export class FlowBuffer {
@@ -46,6 +48,11 @@ export class BufferPool {
     const buffer = free.pop() as FlowBuffer;
     buffer.ranges.clear();
     return buffer;
+  }
+
+  /** A large buffer to send from; undefined when small ones have to do, since the VM's flows hold much already. */
+  takeLarge(port: number): FlowBuffer | undefined {
+    return this.held(port) < GENEROUS_BYTES ? this.take(port, LARGE_BUFFER_BYTES) : undefined;
   }
 
   give(port: number, buffer: FlowBuffer): void {

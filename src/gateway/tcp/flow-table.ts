@@ -7,8 +7,10 @@ import { MAX_PORTS } from '../../switch/tables.ts';
 import { TcpFlow } from './flow.ts';
 import type { FlowEvents } from './flow-events.ts';
 
-/** Flows a VM may have, those in TIME-WAIT included */
+/** Flows a VM may have, those at rest in TIME-WAIT not counted */
 export const VM_FLOWS = 8192;
+/** Flows of a VM that may be at rest; one more ends at once instead (RFC 9293 section 3.6.1 lets it, with timestamps) */
+export const VM_RESTING_FLOWS = 8192;
 /** Flows of a VM that are not open yet */
 export const VM_HALF_OPEN_FLOWS = 1024;
 const FIRST_BUCKETS = 1024;
@@ -55,6 +57,7 @@ export class FlowTable {
   readonly #events: FlowEvents;
   readonly #flowsOf = new Int32Array(MAX_PORTS);
   readonly #halfOpenOf = new Int32Array(MAX_PORTS);
+  readonly #restingOf = new Int32Array(MAX_PORTS);
   readonly #firstOf: (TcpFlow | undefined)[] = new Array(MAX_PORTS).fill(undefined);
   #buckets: (TcpFlow | undefined)[] = new Array(FIRST_BUCKETS).fill(undefined);
   #size = 0;
@@ -160,6 +163,15 @@ export class FlowTable {
     this.#halfOpenOf[flow.port]!--;
   }
 
+  /** Takes an ended flow off its VM's count while it rests. False when too many do: it has to end at once. */
+  rest(flow: TcpFlow): boolean {
+    if ((this.#restingOf[flow.port] as number) >= VM_RESTING_FLOWS) return false;
+    flow.isResting = true;
+    this.#flowsOf[flow.port]!--;
+    this.#restingOf[flow.port]!++;
+    return true;
+  }
+
   /** Forgets a flow. */
   remove(flow: TcpFlow): void {
     this.opened(flow);
@@ -170,6 +182,7 @@ export class FlowTable {
     flow.nextOfPort = undefined;
     flow.previousOfPort = undefined;
     this.#size--;
-    this.#flowsOf[flow.port]!--;
+    if (flow.isResting) this.#restingOf[flow.port]!--;
+    else this.#flowsOf[flow.port]!--;
   }
 }

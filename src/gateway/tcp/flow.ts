@@ -94,6 +94,8 @@ export class TcpFlow implements Pollable, Timed, Sender {
   forward = -1;
   /** Half-open flows are counted apart */
   isHalfOpen = false;
+  /** So are those in TIME-WAIT */
+  isResting = false;
 
   // --- the host's side ------------------------------------------------------------------------------------
   /** -1 once closed */

@@ -91,7 +91,7 @@ export class TcpSender {
     const buffer = flow.sendBuffer;
     if (buffer === undefined) {
       let taken: FlowBuffer | undefined;
-      if (flow.wantsLarge) taken = this.#pool.take(flow.port, LARGE_BUFFER_BYTES);
+      if (flow.wantsLarge) taken = this.#pool.takeLarge(flow.port);
       taken ??= this.#pool.take(flow.port, SMALL_BUFFER_BYTES);
       if (taken === undefined) return false;
       flow.sendBuffer = taken;
@@ -101,7 +101,7 @@ export class TcpSender {
     }
     if (flow.buffered < flow.ringBytes) return true;
     if (buffer.bytes === LARGE_BUFFER_BYTES) return false;
-    const larger = this.#pool.take(flow.port, LARGE_BUFFER_BYTES);
+    const larger = this.#pool.takeLarge(flow.port);
     if (larger === undefined) return false;
     copyRing(buffer, flow.ringBytes, flow.ringHead, larger, flow.buffered);
     larger.ranges.copyFrom(buffer.ranges);

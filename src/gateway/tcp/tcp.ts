@@ -171,6 +171,11 @@ export class TcpGateway implements FlowEvents {
 
   /** Both halves have ended, ours first: the numbers rest a while. */
   #rest(flow: TcpFlow): void {
+    if (!this.flows.rest(flow)) {
+      this.#output.acknowledge(flow);
+      this.close(flow);
+      return;
+    }
     flow.state = TIME_WAIT;
     this.#closeHost(flow, false);
     this.#sender.release(flow);
