@@ -83,9 +83,9 @@ export class Gateway {
 
   /** Stops listening; with `reset` ends the forward's connections, too. Those of UDP end in any case. */
   removeForward(number: number, reset: boolean): void {
-    this.#forwards.remove(number);
+    const port = this.#forwards.remove(number);
     this.#datagrams.forwards.close(number);
-    if (reset) this.tcp.endForward(number);
+    if (reset && port > 0) this.tcp.endPort(port, number);
   }
 
   /** Writes into `slot` the gateway's advertisement as a router of `network`; false where it has no IPv6. */

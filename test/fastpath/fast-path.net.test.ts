@@ -6,7 +6,7 @@ import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
 import { BpfMap } from '../../src/sys/bpf.ts';
 import { close } from '../../src/sys/libc.ts';
 import { VNET_HEADER_BYTES } from '../../src/wire/vnet.ts';
-import { addressOf, ethernetFrame, macOfGuest, ping, Stage } from '../lib/engine-stage.ts';
+import { addressOf, ethernetFrame, macOf, macOfGuest, ping, Stage } from '../lib/engine-stage.ts';
 import { sendFrames } from '../lib/net-raw.ts';
 
 function bpfAllowed(): boolean {
@@ -117,10 +117,8 @@ test('isolated network: never on the fast path', async () => {
   const sw = await stage.start({ fastPath: 'auto', networks: isolated });
   await sw.attach('a', stage.vm(11));
   await sw.attach('b', stage.vm(12));
-  const macOf = async (guest: NetnsGuest) =>
-    (await guest.run('cat /sys/class/net/eth0/address')).stdout.trim();
-  await one.run(`ip neigh replace ${addressOf(12)} lladdr ${await macOf(two)} dev eth0`);
-  await two.run(`ip neigh replace ${addressOf(11)} lladdr ${await macOf(one)} dev eth0`);
+  await one.run(`ip neigh replace ${addressOf(12)} lladdr ${macOf(12)} dev eth0`);
+  await two.run(`ip neigh replace ${addressOf(11)} lladdr ${macOf(11)} dev eth0`);
   await ping(two.namespace, addressOf(11), 1);
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect((await ping(one.namespace, addressOf(12), 3)).received).toBe(0);

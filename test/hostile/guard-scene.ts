@@ -100,6 +100,8 @@ function writeConfig(cleanup: Cleanup, guard: 'required' | 'off'): string {
   const network = {
     subnet: '192.168.0.0/16',
     gateway: GATEWAY_IP,
+    // The guest's routes are the scene's own.
+    subnet6: 'none',
     hostPort: { name: HOST_PORT, address: HOST_IP },
   };
   const config = { networks: { default: network }, vms: { 'vm-14': { tap: TAP, ...A } }, guard };

@@ -92,7 +92,7 @@ describe.each(['isolated', 'shared'] as const)('every fault at once, %s', (mode)
       expect((await curl(a, `http://${address}:7000/`, 1)).exit).toSatisfy(isRefused);
       expect((await ping(a, address, { count: 1 })).received).toBe(0);
     }
-    expect(port(running, tapOf(A)).drops.prohibited).toBeGreaterThan(0);
+    expect(port(running, tapOf(A)).drops['egress-denied']).toBeGreaterThan(0);
   });
 });
 

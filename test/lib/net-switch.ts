@@ -28,7 +28,8 @@ export function network(
   allowFromGuests: string[] = [],
 ): NetworkInput {
   const hostPort = { name: HOST_PORT, address: HOST_IP, netns: host.path, allowFromGuests };
-  return { subnet: '192.168.0.0/16', gateway: GATEWAY_IP, mode, hostPort };
+  // Router advertisements would give the guests routes that the scenes know nothing of.
+  return { subnet: '192.168.0.0/16', subnet6: 'none', gateway: GATEWAY_IP, mode, hostPort };
 }
 
 /** Runs the switch in this process. */

@@ -67,7 +67,7 @@ describe('nothing planned', () => {
         return count;
       },
       transmit: () => {},
-    transmitPieces: () => {},
+      transmitPieces: () => {},
     };
     const block = new CounterBlock(allocateCounters(1, 2), 0, 2);
     const outer = new FaultyPort(tagging, 1, {}, block, () => 0);

@@ -193,8 +193,9 @@ export class TcpFlow implements Pollable, Timed, Sender {
   tsOffset = 0;
   /** Clock when something last came from the guest */
   heardMs = 0;
-  /** Clock when the flow began to wait for a guest that is not there yet */
+  /** Clock when the flow began to wait for a guest that is not there yet, and how long it may */
   sinceMs = 0;
+  waitMs = 0;
   /** What kept the last try from succeeding, a number of OPEN_FAILURE */
   openFailure = 0;
 

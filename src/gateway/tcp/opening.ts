@@ -91,7 +91,6 @@ export class Opening {
   readonly #owner: FlowOwner;
   readonly #notices: Notices;
   readonly #key = new FlowKey();
-  readonly #forwards = new Map<number, TcpForward>();
   readonly #ends = new Int32Array(2);
   #nextPort = unguessable() & 0x3fff;
 
@@ -234,7 +233,7 @@ export class Opening {
     sendAtOnce(fd);
     const flow = this.#flows.add(key);
     flow.forward = forward.number;
-    this.#forwards.set(forward.number, forward);
+    flow.waitMs = forward.waitMs;
     flow.state = SYN_SENT;
     flow.sinceMs = clock.ms;
     flow.mss = tables.mtu(tables.network(port));
@@ -293,9 +292,8 @@ export class Opening {
   /** Time for another try, or to give up. */
   again(flow: TcpFlow): void {
     const { clock, counters, tables } = this.#context;
-    const forward = this.#forwards.get(flow.forward);
     const waited = (clock.ms - flow.sinceMs) | 0;
-    const patience = Math.max(forward?.waitMs ?? 0, flow.openFailure === UNANSWERED ? SYN_AGAIN_MS * 4 : 0);
+    const patience = Math.max(flow.waitMs, flow.openFailure === UNANSWERED ? SYN_AGAIN_MS * 4 : 0);
     if (waited >= patience) {
       counters.dropped(flow.port, DROP[OPEN_FAILURES[flow.openFailure] as DropReason], 1);
       this.#owner.abort(flow);
@@ -314,12 +312,5 @@ export class Opening {
     // A new attempt has numbers of its own: an answer to the old one must not be taken for one to it.
     number(flow, unguessable(), flow.tsOffset);
     timers.set(flow.timer, clock.ms, AGAIN_MS);
-  }
-
-  /** Forgets a forward. Returns the port of its VM, 0 when it never had a connection. */
-  forget(forward: number): number {
-    const port = this.#forwards.get(forward)?.port ?? 0;
-    this.#forwards.delete(forward);
-    return port;
   }
 }

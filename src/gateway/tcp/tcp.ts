@@ -228,12 +228,6 @@ export class TcpGateway implements FlowEvents {
     }
   }
 
-  /** Ends the flows that came by a forward on both sides. */
-  endForward(forward: number): void {
-    const port = this.#opening.forget(forward);
-    if (port > 0) this.endPort(port, forward);
-  }
-
   // --- from the host --------------------------------------------------------------------------------------
   hostReady(flow: TcpFlow, events: number): void {
     if ((events & HOST_READABLE) !== 0) flow.hostReadable = true;
