@@ -1,7 +1,7 @@
 /**
  * The datapath: one run-to-completion loop over the ports of one worker.
  *
- * Theory of operation. The thread sleeps in `epoll_wait` until a port is readable, the control thread has something
+ * Theory of operation. The thread waits (event-wait.ts) until a port is readable, the control thread has something
  * to say (an eventfd), or half a second passes. For each readable port it takes one batch, lets the switch decide about
  * each frame, hands the gateway what is its own, and sends what leaves by one port with one call; then comes the next
  * port, so that a busy port delays another by one batch at most. Nothing here awaits, allocates per frame, or throws
@@ -41,6 +41,7 @@ import { clearEventfd } from '../sys/eventfd.ts';
 import { CounterBlock } from '../telemetry/counters.ts';
 import type { Command, PortBinding, WorkerSetup } from './commands.ts';
 import { EgressQueues } from './egress.ts';
+import { EventWait } from './event-wait.ts';
 
 /** Longest sleep, `ms`: a thread inside a foreign call cannot be ended, so it comes out of it now and then. */
 const MAX_SLEEP_MS = 500;
@@ -68,6 +69,7 @@ export class Datapath {
   readonly #forwarder: Forwarder;
   readonly #gateway: Gateway;
   readonly #epoll: Epoll;
+  readonly #wait: EventWait;
   readonly #sockets: Sockets;
   readonly #timers: TimerWheel;
   readonly #outbox: Outbox;
@@ -92,6 +94,7 @@ export class Datapath {
     this.#forwarder = new Forwarder(this.#tables, this.#clock, setup.startedSeconds);
     this.#epoll = new Epoll(setup.epollFd, EVENTS_PER_WAIT);
     this.#epoll.add(setup.wakeFd, EPOLLIN, WAKE_TOKEN);
+    this.#wait = new EventWait(this.#epoll, this.#clock);
     this.#sockets = new Sockets(this.#epoll, FIRST_SOCKET_TOKEN, new DescriptorSet(setup.descriptors));
     this.#timers = new TimerWheel(this.#clock.ms);
     this.#outbox = new Outbox((port) => this.#ports[port]);
@@ -126,8 +129,7 @@ export class Datapath {
 
   #loop(): void {
     while (this.#running) {
-      const ready = this.#epoll.wait(this.#sleepMs());
-      this.#clock.tick();
+      const ready = this.#wait.next(this.#sleepMs());
       Atomics.add(this.#heartbeats, this.#setup.worker, 1);
       for (let i = 0; i < ready; i++) {
         const token = this.#epoll.token(i);

@@ -11,6 +11,7 @@ import {
   SOCK_DGRAM,
   SOCK_STREAM,
   SOL_SOCKET,
+  sendAtOnce,
   setOption,
   writeSocketAddress,
 } from '../sys/inet-socket.ts';
@@ -65,8 +66,12 @@ function listenAt({ address }: IpHost, port: number, protocol: Protocol): Listen
     protocol === 'tcp' ? SOCK_STREAM : SOCK_DGRAM,
   ];
   return opened(family, type, (fd) => {
-    // Otherwise connections of the one before us keep the port for a minute. A UDP port would be two sockets' at once.
-    if (protocol === 'tcp') setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (protocol === 'tcp') {
+      // Otherwise connections of the one before us keep the port for a minute. A UDP port would be two sockets' at once.
+      setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+      // Connections inherit it.
+      sendAtOnce(fd);
+    }
     if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     const name = new Uint8Array(SOCKADDR_BYTES);
     const view = new DataView(name.buffer);

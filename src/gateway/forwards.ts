@@ -12,8 +12,8 @@ import { accept } from '../sys/inet-socket.ts';
 import type { Pollable, Sockets } from './sockets.ts';
 import { type Timed, Timer, type TimerWheel } from './timer-wheel.ts';
 
-/** Connections taken from one socket before others have their turn. */
-const ACCEPTS_PER_EVENT = 64;
+/** Connections taken from one socket at most before others have their turn. */
+const MOST_ACCEPTS = 64;
 /** How long a socket whose connections cannot be taken is left alone, `ms`. */
 const ACCEPT_PAUSE_MS = 100;
 
@@ -48,6 +48,8 @@ class Listening implements Pollable, Timed {
   readonly #accept: Accept;
   readonly #pause = new Timer(this);
   #token = NO_TOKEN;
+  /** Connections to take at the next event: one more call would only say that there is none */
+  #expected = 1;
 
   constructor(forward: ForwardBinding, context: ForwardsContext, accept: Accept) {
     this.#forward = forward;
@@ -68,11 +70,16 @@ class Listening implements Pollable, Timed {
   }
 
   ready(): void {
-    for (let i = 0; i < ACCEPTS_PER_EVENT && this.#token >= 0; i++) {
+    // What is left in the queue is reported again.
+    const expected = this.#expected;
+    this.#expected = Math.min(2 * expected, MOST_ACCEPTS);
+    for (let taken = 0; taken < expected && this.#token >= 0; taken++) {
       const fd = accept(this.#forward.fd);
       if (fd >= 0) this.#accept(this.#forward, fd);
-      else if (fd === -EAGAIN) return;
-      else if (fd !== -ECONNABORTED) {
+      else if (fd === -EAGAIN) {
+        this.#expected = Math.max(1, taken);
+        return;
+      } else if (fd !== -ECONNABORTED) {
         this.#ignore();
         this.#retryLater();
         return;

@@ -46,10 +46,13 @@ export class TimerWheel {
   readonly #heads: Timer[] = Array.from({ length: RINGS * RING_SLOTS }, () => new Timer(undefined));
   /** Everything due before is done */
   #nowMs: number;
+  /** Nothing is due before this: found by looking, and brought forward by what is set since */
+  #quietUntilMs: number;
 
   /** @param nowMs the present */
   constructor(nowMs: number) {
     this.#nowMs = nowMs;
+    this.#quietUntilMs = nowMs;
   }
 
   /** Lets `timer` run out `delayMs` after `nowMs`, whenever it was to before. */
@@ -57,6 +60,7 @@ export class TimerWheel {
     if (timer.isSet) timer.cancel();
     // Never at once: a timer set again by its owner would run out for ever.
     timer.dueMs = (nowMs + Math.max(1, Math.min(delayMs, FARTHEST_MS))) | 0;
+    if (((timer.dueMs - this.#quietUntilMs) | 0) < 0) this.#quietUntilMs = timer.dueMs;
     this.#insert(timer);
   }
 
@@ -110,6 +114,14 @@ export class TimerWheel {
 
   /** Milliseconds from `nowMs` until something may be due, at most `limitMs`. */
   dueIn(nowMs: number, limitMs: number): number {
+    const quiet = (this.#quietUntilMs - nowMs) | 0;
+    if (quiet > 0) return Math.min(quiet, limitMs);
+    const found = this.#look(nowMs, limitMs);
+    this.#quietUntilMs = (nowMs + found) | 0;
+    return found;
+  }
+
+  #look(nowMs: number, limitMs: number): number {
     const behind = (nowMs - this.#nowMs) | 0;
     for (let away = 0; away < limitMs; away++) {
       const at = (this.#nowMs + away) | 0;

@@ -6,25 +6,29 @@ import { mapMemory } from './memory.ts';
 const CLOCK_MONOTONIC = 1;
 const NANOSECONDS_OFFSET = 8;
 const NANOSECONDS_PER_MS = 1e6;
+const NANOSECONDS_PER_US = 1e3;
 
 export class Clock {
   /** Seconds since the machine booted, the same on every thread (int32) */
   seconds = 0;
   /** Milliseconds of the machine's uptime, int32 that wraps after 24 days: compare by difference */
   ms = 0;
+  /** The same in microseconds, int32 that wraps after 35 minutes */
+  us = 0;
   readonly #timespec = mapMemory(16);
 
   constructor() {
     this.tick();
   }
 
-  /** Brings both fields up to date. */
+  /** Brings all fields up to date. */
   tick(): void {
     clockGettime(CLOCK_MONOTONIC, this.#timespec.address);
     const { view } = this.#timespec;
     this.seconds = view.getInt32(0, true);
-    const ms = (view.getInt32(NANOSECONDS_OFFSET, true) / NANOSECONDS_PER_MS) | 0;
-    this.ms = (Math.imul(this.seconds, 1000) + ms) | 0;
+    const nanoseconds = view.getInt32(NANOSECONDS_OFFSET, true);
+    this.ms = (Math.imul(this.seconds, 1e3) + nanoseconds / NANOSECONDS_PER_MS) | 0;
+    this.us = (Math.imul(this.seconds, 1e6) + nanoseconds / NANOSECONDS_PER_US) | 0;
   }
 }
 

@@ -137,6 +137,9 @@ export const clockGettime: (clock: number, address: number) => number = lib.func
   'int clock_gettime(int, uintptr_t)',
 );
 
+// --- scheduling -------------------------------------------------------------------------------------------
+export const schedYield: () => number = lib.func('int sched_yield()');
+
 // --- namespaces -------------------------------------------------------------------------------------------
 export const unshare: (flags: number) => number = lib.func('int unshare(int)');
 export const setns: (fd: number, type: number) => number = lib.func('int setns(int, int)');

@@ -230,7 +230,6 @@ export class Opening {
       closeWithReset(fd);
       return;
     }
-    sendAtOnce(fd);
     const flow = this.#flows.add(key);
     flow.forward = forward.number;
     flow.waitMs = forward.waitMs;

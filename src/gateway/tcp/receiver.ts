@@ -162,7 +162,8 @@ export class TcpReceiver {
   #tellEnd(flow: TcpFlow): void {
     if (!flow.guestEnded || flow.hostToldEnd || flow.waiting > 0 || !flow.hasHost) return;
     flow.hostToldEnd = true;
-    endWriting(flow.fd);
+    // Where both have ended the socket is closed in a moment, which says the same.
+    if (!flow.finSent || flow.inFlight > 0) endWriting(flow.fd);
   }
 
   /** True when a segment with these numbers has something in the window (RFC 9293 section 3.10.7.4). */
