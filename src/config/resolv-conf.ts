@@ -2,6 +2,7 @@
  * The name servers of the host's resolver configuration, resolv.conf(5). A stub on a loopback address is one as good as
  * any: it is asked from the host.
  */
+import { LOOPBACK } from '../sys/inet-socket.ts';
 import type { DnsUpstream } from './dns.ts';
 import { ipv4Words, isSameIp, parseIp } from './ip.ts';
 import { MAX_UPSTREAMS } from './limits.ts';
@@ -14,7 +15,6 @@ export interface ResolverConfig {
 }
 
 const PORT = 53;
-const LOOPBACK = 0x7f000001;
 /** The keyword at the line's start, then a value up to white space or a comment, as the C library reads it */
 const NAMESERVER = /^nameserver[ \t]+([^ \t;#]+)/;
 

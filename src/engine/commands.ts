@@ -1,7 +1,7 @@
 /** What the control thread and a datapath worker say to each other. */
 import type { DnsUpstream } from '../config/dns.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
-import type { ForwardBinding } from '../gateway/forwards.ts';
+import type { ForwardBinding } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { TableMemory } from '../switch/tables.ts';

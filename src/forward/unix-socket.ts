@@ -3,12 +3,12 @@
  * replaced, any other file is left alone.
  */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
-import { SysError } from '../sys/errno.ts';
+import { ENOENT, SysError } from '../sys/errno.ts';
 import { AF_UNIX, openSocket, SOCK_STREAM } from '../sys/inet-socket.ts';
 import { bind, check, close, connect } from '../sys/libc.ts';
 
 const OWNER_ONLY = 0o600;
-const ENOENT = 2;
+
 const PATH_OFFSET = 2; // struct sockaddr_un of sys/un.h
 const SOCKADDR_UN_BYTES = 110;
 

@@ -10,7 +10,7 @@ import { type ForwardHost, formatListener, isExposed, type PortForward } from '.
 import { formatEndpoint, formatIp, ipv4Words, isIpv4, isSameIp } from '../config/ip.ts';
 import type { Protocol } from '../config/ports.ts';
 import { TapswitchError } from '../errors.ts';
-import type { ForwardBinding } from '../gateway/forwards.ts';
+import type { ForwardBinding } from '../gateway/forward-binding.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { closeListener, type Listener, openListener } from './listener.ts';
 

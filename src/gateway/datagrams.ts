@@ -4,7 +4,7 @@ import { EchoProxy } from './echo-proxy.ts';
 import type { GatewayIcmp } from './icmp.ts';
 import type { GatewayIcmpv6 } from './icmpv6.ts';
 import { HostErrors } from './udp/errors.ts';
-import { Forwards } from './udp/forwards.ts';
+import { UdpForwards } from './udp/forwards.ts';
 import { DatagramOutput } from './udp/output.ts';
 import { ReadyList } from './udp/ready-list.ts';
 import { DatagramReceiver } from './udp/receiver.ts';
@@ -14,7 +14,7 @@ import { UdpGateway } from './udp/udp.ts';
 export class Datagrams {
   readonly udp: UdpGateway;
   readonly echo: EchoProxy;
-  readonly forwards: Forwards;
+  readonly forwards: UdpForwards;
   readonly #receiver: DatagramReceiver;
   readonly #errors: HostErrors;
   readonly #readyList = new ReadyList();
@@ -29,7 +29,7 @@ export class Datagrams {
     this.#errors = errors;
     this.udp = new UdpGateway({ context, receiver, output, errors, readyList, refusals });
     this.echo = new EchoProxy({ context, receiver, output, errors, readyList, refusals });
-    this.forwards = new Forwards({ context, receiver, output, readyList, flows: this.udp.flows });
+    this.forwards = new UdpForwards({ context, receiver, output, readyList, flows: this.udp.flows });
   }
 
   /** There is more to read than fitted into the turns so far: {@link run} goes on with it. */

@@ -39,7 +39,6 @@ const MESSAGES_PER_SECOND = 10;
 const MESSAGE_BURST = 20;
 
 const DOMAIN = new TextEncoder().encode('tapswitch.internal');
-const TTL = 64;
 /** 255.255.255.255 */
 const BROADCAST = -1;
 const BROADCAST_HIGH = 0xffff;
@@ -180,7 +179,15 @@ export class Dhcp {
 
   #writeHeaders(view: DataView, packet: number, from: number, to: number, length: number): void {
     const datagram = packet + ipv4.IPV4_HEADER_BYTES;
-    ipv4.emitHeader(view, packet, ipv4.IPV4_HEADER_BYTES + length, TTL, ipv4.PROTOCOL_UDP, from, to);
+    ipv4.emitHeader(
+      view,
+      packet,
+      ipv4.IPV4_HEADER_BYTES + length,
+      ipv4.USUAL_TTL,
+      ipv4.PROTOCOL_UDP,
+      from,
+      to,
+    );
     udp.emit(view, datagram, dhcp.SERVER_PORT, dhcp.CLIENT_PORT, length);
     udp.fillChecksum(view, datagram, pseudoHeader4(from, to, ipv4.PROTOCOL_UDP, length));
   }

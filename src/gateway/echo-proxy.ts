@@ -21,14 +21,14 @@ import * as icmp from '../wire/icmp.ts';
 import * as icmpv6 from '../wire/icmpv6.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import * as vnet from '../wire/vnet.ts';
 import { EGRESS_ALLOW } from './egress-policy.ts';
+import { FlowKey } from './flow-key.ts';
+import { isTrusted, packetEnd, transportOffset } from './transport.ts';
 import type { DatagramFlow, FlowEvents } from './udp/flow.ts';
-import { FlowKey } from './udp/flow-table.ts';
 import { Flows } from './udp/flows.ts';
 import { giveSocket, limitHops, openConnected } from './udp/host-socket.ts';
 import type { ReadyList } from './udp/ready-list.ts';
-import { type DatagramParts, nameEnds } from './udp/udp.ts';
+import type { DatagramParts } from './udp/udp.ts';
 
 /** Identifiers and destinations a VM may have at once */
 export const VM_ECHO_FLOWS = 256;
@@ -71,11 +71,8 @@ export class EchoProxy implements FlowEvents {
    */
   handle(batch: FrameBatch, slot: number, ingress: number, packet: number, isIpv4: boolean): number {
     const { view } = batch;
-    const message = isIpv4 ? packet + ipv4.headerLength(view, packet) : ipv6.transportOffset(view, packet);
-    const end = isIpv4
-      ? packet + ipv4.totalLength(view, packet)
-      : packet + ipv6.IPV6_HEADER_BYTES + ipv6.payloadLength(view, packet);
-    const bytes = end - message;
+    const message = transportOffset(view, packet, isIpv4);
+    const bytes = packetEnd(view, packet, isIpv4) - message;
     if (!icmp.check(view, message, bytes)) return drop(DROP.malformed);
     const request = isIpv4 ? icmp.ECHO_REQUEST : icmpv6.ECHO_REQUEST;
     if (icmp.type(view, message) !== request || icmp.code(view, message) !== 0) {
@@ -85,10 +82,7 @@ export class EchoProxy implements FlowEvents {
     const key = this.#key;
     key.port = ingress;
     key.guestPort = icmp.identifier(view, message);
-    const { refusals } = this.#parts;
-    if (!nameEnds(key, view, packet, isIpv4)) {
-      return refusals.prohibited(batch, slot, packet, ingress, isIpv4, DROP.prohibited);
-    }
+    key.takeAddresses(view, packet, isIpv4);
     let flow = this.flows.find(key);
     if (flow === undefined) {
       const verdict = this.#open(batch, slot, ingress, packet, isIpv4);
@@ -100,7 +94,7 @@ export class EchoProxy implements FlowEvents {
     const error = this.#send(flow, batch, slot, message, bytes);
     if (error === 0) return KEPT;
     if (error === EAGAIN || error === ENOBUFS) return drop(DROP['queue-full']);
-    return refusals.failed(batch, slot, packet, ingress, isIpv4, error);
+    return this.#parts.refusals.failed(batch, slot, packet, ingress, isIpv4, error);
   }
 
   /** Begins the flow of the key. KEPT, or the verdict that refuses it. */
@@ -220,7 +214,7 @@ function isChecksumRight(
   bytes: number,
   isIpv4: boolean,
 ): boolean {
-  if (vnet.flags(batch.view, batch.start[slot] as number) !== 0) return true;
+  if (isTrusted(batch, slot)) return true;
   if (isIpv4) return checksum(batch.view, message, bytes) === 0;
   return icmpv6.isChecksumRight(batch.view, message, bytes, packet);
 }

@@ -19,12 +19,14 @@ import type { GatewayContext } from './context.ts';
 import { Datagrams } from './datagrams.ts';
 import { Dhcp } from './dhcp.ts';
 import { DnsDatagrams } from './dns/datagrams.ts';
-import { type ForwardBinding, Forwards } from './forwards.ts';
+import type { ForwardBinding } from './forward-binding.ts';
 import { GatewayIcmp } from './icmp.ts';
 import { GatewayIcmpv6 } from './icmpv6.ts';
 import { NeighbourDiscovery } from './ndp.ts';
 import { Neighbours } from './neighbour.ts';
-import { isInOwnSubnet } from './own-subnet.ts';
+import { isInOwnSubnet } from './own-addresses.ts';
+import { SYN_SENT } from './tcp/flow.ts';
+import { TcpForwards } from './tcp/forwards.ts';
 import { TcpGateway } from './tcp/tcp.ts';
 
 export class Gateway {
@@ -35,7 +37,7 @@ export class Gateway {
   readonly tcp: TcpGateway;
   readonly #context: GatewayContext;
   readonly #icmp: GatewayIcmp;
-  readonly #forwards: Forwards;
+  readonly #forwards: TcpForwards;
   readonly #questions: DnsDatagrams;
   readonly #datagrams: Datagrams;
 
@@ -50,7 +52,7 @@ export class Gateway {
     this.tcp = new TcpGateway(context);
     this.#questions = new DnsDatagrams(context, context.dns);
     this.#datagrams = new Datagrams(context, this.#icmp, this.icmpv6);
-    this.#forwards = new Forwards(context, (forward, fd) => this.tcp.accept(forward, fd));
+    this.#forwards = new TcpForwards(context, (forward, fd) => this.tcp.accept(forward, fd));
   }
 
   // --- what the control thread says -----------------------------------------------------------------------
@@ -61,9 +63,9 @@ export class Gateway {
     this.#context.dns.addVm(port, this.#context.tables.network(port), name);
   }
 
-  /** Ends the flows of a VM without carrier on both sides. */
+  /** Ends the flows of a VM without carrier on both sides; what is held for it waits on, for it may be starting. */
   reset(port: number): void {
-    this.tcp.endOpen(port);
+    this.tcp.endPort(port, (flow) => flow.state !== SYN_SENT);
     this.#datagrams.endPort(port);
   }
 
@@ -85,7 +87,7 @@ export class Gateway {
   removeForward(number: number, reset: boolean): void {
     const port = this.#forwards.remove(number);
     this.#datagrams.forwards.close(number);
-    if (reset && port > 0) this.tcp.endPort(port, number);
+    if (reset && port > 0) this.tcp.endPort(port, (flow) => flow.forward === number);
   }
 
   /** Writes into `slot` the gateway's advertisement as a router of `network`; false where it has no IPv6. */
@@ -183,6 +185,9 @@ export class Gateway {
     const isHost = tables.kind(ingress) === KIND_HOST;
     const bytes = (batch.length[slot] as number) - (packet - (batch.start[slot] as number));
     if (isHost && !ipv6.check(view, packet, bytes)) return drop(DROP.malformed);
+    if (ipv6.hasMappedEnd(view, packet)) {
+      return this.icmpv6.refuse6(batch, slot, packet, ingress, icmpv6.ADMIN_PROHIBITED, DROP.prohibited);
+    }
     const protocol = ipv6.transportProtocol(view, packet);
     const isOwn = this.icmpv6.isForGateway(view, packet, ingress);
     if (isOwn && protocol === ipv6.PROTOCOL_ICMPV6) return this.icmpv6.handle(batch, slot, ingress);
@@ -203,8 +208,11 @@ export class Gateway {
 
   #isNeighbour6(view: DataView, packet: number, ingress: number): boolean {
     const { tables } = this.#context;
-    const word = (i: number) => ipv6.destinationWord(view, packet, i);
-    return isInOwnSubnet(tables, tables.network(ingress), word(0), word(1), word(2), word(3));
+    const word0 = ipv6.destinationWord(view, packet, 0);
+    const word1 = ipv6.destinationWord(view, packet, 1);
+    const word2 = ipv6.destinationWord(view, packet, 2);
+    const word3 = ipv6.destinationWord(view, packet, 3);
+    return isInOwnSubnet(tables, tables.network(ingress), word0, word1, word2, word3);
   }
 
   /** The host's packet for a VM that was without carrier, or still is. */

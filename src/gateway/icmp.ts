@@ -16,7 +16,6 @@ import * as icmp from '../wire/icmp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as vnet from '../wire/vnet.ts';
 
-const TTL = 64;
 /** Bytes of payload quoted behind the IP header: what RFC 792 asks for, enough for both ports. */
 const QUOTED_PAYLOAD_BYTES = 8;
 const ICMP_CHECKSUM = 2;
@@ -82,7 +81,15 @@ export class GatewayIcmp {
     const message = packet + ipv4.IPV4_HEADER_BYTES;
     const bytes = icmp.emitUnreachable(view, message, code, packet, quoted);
     const gateway = this.#tables.gatewayAddress(this.#tables.network(ingress));
-    ipv4.emitHeader(view, packet, ipv4.IPV4_HEADER_BYTES + bytes, TTL, ipv4.PROTOCOL_ICMP, gateway, sender);
+    ipv4.emitHeader(
+      view,
+      packet,
+      ipv4.IPV4_HEADER_BYTES + bytes,
+      ipv4.USUAL_TTL,
+      ipv4.PROTOCOL_ICMP,
+      gateway,
+      sender,
+    );
     addressToSender(view, frame);
     vnet.clear(view, start);
     batch.length[slot] =

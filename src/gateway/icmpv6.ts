@@ -9,7 +9,6 @@ import {
   GATEWAY_LINK_LOCAL1,
   GATEWAY_LINK_LOCAL2,
   GATEWAY_LINK_LOCAL3,
-  isGatewayLinkLocal,
 } from '../switch/gateway-mac.ts';
 import { RateLimit } from '../switch/rate-limit.ts';
 import type { Tables } from '../switch/tables.ts';
@@ -19,14 +18,14 @@ import type { CounterBlock } from '../telemetry/counters.ts';
 import { DROP } from '../telemetry/drops.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as icmpv6 from '../wire/icmpv6.ts';
+import { USUAL_TTL } from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as ndp from '../wire/ndp.ts';
 import * as vnet from '../wire/vnet.ts';
 import { leavesChecksum, seal } from './answer.ts';
 import { ERROR_BURST, ERRORS_PER_SECOND } from './icmp.ts';
 import type { NeighbourDiscovery } from './ndp.ts';
-
-const HOP_LIMIT = 64;
+import { isGatewayAddress } from './own-addresses.ts';
 
 export class GatewayIcmpv6 {
   readonly #tables: Tables;
@@ -45,15 +44,11 @@ export class GatewayIcmpv6 {
   isForGateway(view: DataView, packet: number, ingress: number): boolean {
     if (ipv6.isDestinationMulticast(view, packet)) return true;
     const network = this.#tables.network(ingress);
-    if (!this.#tables.hasGateway6(network)) return false;
     const word0 = ipv6.destinationWord(view, packet, 0);
     const word1 = ipv6.destinationWord(view, packet, 1);
     const word2 = ipv6.destinationWord(view, packet, 2);
     const word3 = ipv6.destinationWord(view, packet, 3);
-    return (
-      isGatewayLinkLocal(word0, word1, word2, word3) ||
-      this.#tables.isGateway6(network, word0, word1, word2, word3)
-    );
+    return isGatewayAddress(this.#tables, network, word0, word1, word2, word3);
   }
 
   /** Handles the ICMPv6 packet in `slot`, which {@link isForGateway}. Returns a verdict; an answer is in the same slot. */
@@ -127,7 +122,7 @@ export class GatewayIcmpv6 {
       packet,
       bytes,
       ipv6.PROTOCOL_ICMPV6,
-      HOP_LIMIT,
+      USUAL_TTL,
       linkLocal ? GATEWAY_LINK_LOCAL0 : this.#tables.gateway6(network, 0),
       linkLocal ? GATEWAY_LINK_LOCAL1 : this.#tables.gateway6(network, 1),
       linkLocal ? GATEWAY_LINK_LOCAL2 : this.#tables.gateway6(network, 2),

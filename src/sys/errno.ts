@@ -52,7 +52,9 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
 };
 
 export const EPERM = 1;
+export const ENOENT = 2;
 export const EINTR = 4;
+export const EIO = 5;
 export const EAGAIN = 11;
 export const EACCES = 13;
 export const ENFILE = 23;
@@ -62,8 +64,10 @@ export const ENETDOWN = 100;
 export const ECONNABORTED = 103;
 export const ENETUNREACH = 101;
 export const ENOBUFS = 105;
+export const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
 export const EHOSTUNREACH = 113;
+export const EINPROGRESS = 115;
 
 /** Name of an error number, `ERRNO_<n>` where this table has none. */
 export function errnoName(errno: number): string {

@@ -31,14 +31,14 @@ const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const SHUT_WR = 1;
 
-export const EINPROGRESS = 115;
-
 const SOCKADDR_IN_BYTES = 16;
 const SOCKADDR_IN6_BYTES = 28;
 const PORT_OFFSET = 2;
 const IN_ADDRESS_OFFSET = 4;
 const IN6_ADDRESS_OFFSET = 8;
 
+/** The host itself, 127.0.0.1 (INADDR_LOOPBACK, netinet/in.h) */
+export const LOOPBACK = 0x7f000001;
 /** Third word of an IPv4 address among IPv6 ones */
 export const MAPPED = 0xffff;
 
@@ -117,7 +117,7 @@ export function sendAtOnce(fd: number): void {
   setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
-/** Begins to connect. 0 when connected, {@link EINPROGRESS}, or another error's number. */
+/** Begins to connect. 0 when connected, EINPROGRESS, or another error's number. */
 export function connectTo(fd: number, w0: number, w1: number, w2: number, w3: number, port: number): number {
   const { view, address } = room();
   const bytes = writeSocketAddress(view, 0, w0, w1, w2, w3, port);

@@ -5,9 +5,12 @@
  * header as `packet`.
  */
 import { checksum, update16 } from './checksum.ts';
+import { type } from './icmp.ts';
 import { IPV6_HEADER_BYTES, IPV6_MINIMUM_MTU, PROTOCOL_ICMPV6, pseudoHeader } from './ipv6.ts';
 import { moveUp } from './move.ts';
 
+// The header is that of ICMP, and so is an echo's (RFC 4443 sections 2.1 and 4.1).
+export { code, identifier, sequence, type } from './icmp.ts';
 export const ICMPV6_HEADER_BYTES = 8;
 
 export const UNREACHABLE = 1;
@@ -34,34 +37,12 @@ export const MAX_QUOTE_BYTES = IPV6_MINIMUM_MTU - IPV6_HEADER_BYTES - ICMPV6_HEA
 const TYPE = 0;
 const CODE = 1;
 const CHECKSUM = 2;
-const IDENTIFIER = 4;
-const SEQUENCE_NUMBER = 6;
 /** What an error says beside type and code: an MTU, or nothing */
 const REST = 4;
 
 /** True when `length` bytes hold the header that every type known here has. */
 export function check(_view: DataView, _off: number, length: number): boolean {
   return length >= ICMPV6_HEADER_BYTES;
-}
-
-/** Type, any value. */
-export function type(view: DataView, off: number): number {
-  return view.getUint8(off + TYPE);
-}
-
-/** Code, whose meaning depends on the type. */
-export function code(view: DataView, off: number): number {
-  return view.getUint8(off + CODE);
-}
-
-/** Identifier of an echo request or reply. */
-export function identifier(view: DataView, off: number): number {
-  return view.getUint16(off + IDENTIFIER);
-}
-
-/** Sequence number of an echo request or reply. */
-export function sequence(view: DataView, off: number): number {
-  return view.getUint16(off + SEQUENCE_NUMBER);
 }
 
 /** True for what a host tells routers about the groups it listens to. */

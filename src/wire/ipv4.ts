@@ -6,6 +6,9 @@
 import { checksum } from './checksum.ts';
 
 /** Size of a header without options */
+/** Hops a packet may take as it begins its way, of IPv6 too (RFC 1122 section 3.2.1.7, RFC 1700) */
+export const USUAL_TTL = 64;
+
 export const IPV4_HEADER_BYTES = 20;
 
 // https://www.iana.org/assignments/protocol-numbers

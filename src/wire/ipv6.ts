@@ -102,6 +102,18 @@ export function isDestinationMulticast(view: DataView, off: number): boolean {
   return view.getUint8(off + DESTINATION) === 0xff;
 }
 
+/**
+ * True when an end is an IPv4 address in disguise, ::ffff:0:0/96, which has no business on a link (RFC 4291 section
+ * 2.5.5.2).
+ */
+export function hasMappedEnd(view: DataView, off: number): boolean {
+  return isMapped(view, off + SOURCE) || isMapped(view, off + DESTINATION);
+}
+
+function isMapped(view: DataView, at: number): boolean {
+  return view.getInt32(at) === 0 && view.getInt32(at + 4) === 0 && view.getInt32(at + 8) === 0xffff;
+}
+
 /** Exchanges source and destination; no checksum changes by that. */
 export function swapAddresses(view: DataView, off: number): void {
   for (let i = 0; i < ADDRESS_BYTES; i += 4) {

@@ -59,7 +59,12 @@ export function fillChecksum(view: DataView, off: number, pseudo: number): void 
   view.setUint16(off + CHECKSUM, sum === 0 ? 0xffff : sum);
 }
 
+/** True when a checksum was computed. */
+export function hasChecksum(view: DataView, off: number): boolean {
+  return view.getUint16(off + CHECKSUM) !== 0;
+}
+
 /** True when the checksum is right, or absent, as IPv4 allows (RFC 768); `pseudo` as in {@link fillChecksum}. */
 export function isChecksumRight(view: DataView, off: number, pseudo: number): boolean {
-  return view.getUint16(off + CHECKSUM) === 0 || checksum(view, off, length(view, off), pseudo) === 0;
+  return !hasChecksum(view, off) || checksum(view, off, length(view, off), pseudo) === 0;
 }

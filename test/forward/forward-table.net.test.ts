@@ -3,7 +3,7 @@ import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ForwardTable } from '../../src/forward/forward-table.ts';
 import type { ForwardState, ForwardWorkers } from '../../src/forward/vm-forwards.ts';
-import type { ForwardBinding } from '../../src/gateway/forwards.ts';
+import type { ForwardBinding } from '../../src/gateway/forward-binding.ts';
 import { indexOf, withRoutes } from '../../src/lab/netns-guest.ts';
 import { createNamespace, enterNamespace } from '../../src/sys/netns.ts';
 import { openDescriptors } from '../lib/engine-stage.ts';

@@ -1,10 +1,10 @@
 /** Two stream sockets joined with each other, for tests that hold the far end of what the gateway talks to. */
+import { EINPROGRESS } from '../../src/sys/errno.ts';
 import {
   AF_INET,
   AF_UNIX,
   accept,
   connectTo,
-  EINPROGRESS,
   MAPPED,
   openSocket,
   SOCK_NONBLOCK_CLOEXEC,

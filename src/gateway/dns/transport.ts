@@ -6,12 +6,11 @@
  */
 import type { DnsUpstream } from '../../config/dns.ts';
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../../sys/epoll.ts';
-import { EAGAIN } from '../../sys/errno.ts';
+import { EAGAIN, EINPROGRESS } from '../../sys/errno.ts';
 import {
   AF_INET,
   AF_INET6,
   connectTo,
-  EINPROGRESS,
   isMapped,
   openSocket,
   SOCK_DGRAM,

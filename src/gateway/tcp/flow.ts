@@ -8,6 +8,7 @@
  * gone through. All numbers are int32, so that none of them is an object.
  */
 
+import { IndexedFlow } from '../flow-index.ts';
 import type { Sender } from '../outbox.ts';
 import type { Pollable } from '../sockets.ts';
 import { type Timed, Timer } from '../timer-wheel.ts';
@@ -64,12 +65,10 @@ class AckTimer implements Timed {
   }
 }
 
-export class TcpFlow implements Pollable, Timed, Sender {
+export class TcpFlow extends IndexedFlow<TcpFlow> implements Pollable, Timed, Sender {
   readonly events: FlowEvents;
   readonly timer: Timer;
   readonly ackTimer: Timer;
-  /** Next in its hash bucket */
-  nextInBucket: TcpFlow | undefined = undefined;
   /** Neighbours among the flows of its VM */
   nextOfPort: TcpFlow | undefined = undefined;
   previousOfPort: TcpFlow | undefined = undefined;
@@ -77,18 +76,6 @@ export class TcpFlow implements Pollable, Timed, Sender {
   nextReady: TcpFlow | undefined = undefined;
   isReady = false;
 
-  // --- identity: the VM's port, and the two ends as the guest sees them -----------------------------------
-  port = 0;
-  guest0 = 0;
-  guest1 = 0;
-  guest2 = 0;
-  guest3 = 0;
-  guestPort = 0;
-  remote0 = 0;
-  remote1 = 0;
-  remote2 = 0;
-  remote3 = 0;
-  remotePort = 0;
   state = CLOSED;
   /** Number of the forward it came by, -1 when the guest began it */
   forward = -1;
@@ -200,6 +187,7 @@ export class TcpFlow implements Pollable, Timed, Sender {
   openFailure = 0;
 
   constructor(events: FlowEvents) {
+    super();
     this.events = events;
     this.timer = new Timer(this);
     this.ackTimer = new Timer(new AckTimer(this));

@@ -1,10 +1,8 @@
 /** What a SYN, or the answer to one, agrees on for the rest of a flow's life. */
 import type { Clock } from '../../sys/clock.ts';
-import { isMapped } from '../../sys/inet-socket.ts';
-import { IPV4_HEADER_BYTES } from '../../wire/ipv4.ts';
-import { IPV6_HEADER_BYTES } from '../../wire/ipv6.ts';
 import { TCP_HEADER_BYTES } from '../../wire/tcp.ts';
 import { type TcpOptions, TIMESTAMPS_ALIGNED_BYTES } from '../../wire/tcp-options.ts';
+import { ipBytes } from '../to-guest.ts';
 import type { TcpFlow } from './flow.ts';
 import { OWN_WINDOW_SCALE } from './output.ts';
 
@@ -25,7 +23,6 @@ export function agree(
   window: number,
   clock: Clock,
 ): void {
-  const isIpv4 = isMapped(flow.remote0, flow.remote1, flow.remote2);
   flow.irs = sequence;
   flow.rcvNxt = (sequence + 1) | 0;
   flow.acked = flow.rcvNxt;
@@ -37,10 +34,9 @@ export function agree(
   flow.sndScale = scales ? options.windowScale : 0;
   flow.rcvScale = scales ? OWN_WINDOW_SCALE : 0;
   const optionBytes = flow.hasTimestamps ? TIMESTAMPS_ALIGNED_BYTES : 0;
-  const offered = options.mss > 0 ? options.mss : isIpv4 ? DEFAULT_MSS4 : DEFAULT_MSS6;
+  const offered = options.mss > 0 ? options.mss : flow.isIpv4 ? DEFAULT_MSS4 : DEFAULT_MSS6;
   flow.mss = Math.max(SMALLEST_MSS, offered) - optionBytes;
-  const ipBytes = isIpv4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
-  const largest = LARGEST_PACKET - ipBytes - TCP_HEADER_BYTES - optionBytes;
+  const largest = LARGEST_PACKET - ipBytes(flow) - TCP_HEADER_BYTES - optionBytes;
   flow.mss = Math.min(flow.mss, largest);
   flow.gsoBytes = Math.floor(largest / flow.mss) * flow.mss;
   flow.cwnd = INITIAL_SEGMENTS * flow.mss;

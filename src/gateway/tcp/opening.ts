@@ -9,13 +9,14 @@
 import { ADDRESS_UNKNOWN } from '../../switch/tables.ts';
 import { drop, KEPT } from '../../switch/verdict.ts';
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../../sys/epoll.ts';
+import { EACCES, ECONNREFUSED, EINPROGRESS, EPERM, ETIMEDOUT } from '../../sys/errno.ts';
 import {
   AF_INET,
   AF_INET6,
   closeWithReset,
   connectTo,
-  EINPROGRESS,
   isMapped,
+  LOOPBACK,
   MAPPED,
   openPair,
   openSocket,
@@ -29,7 +30,8 @@ import * as tcp from '../../wire/tcp.ts';
 import type { GatewayContext } from '../context.ts';
 import { DNS_PORT } from '../dns/datagrams.ts';
 import { EGRESS_ALLOW } from '../egress-policy.ts';
-import { isInOwnSubnet } from '../own-subnet.ts';
+import { FlowKey } from '../flow-key.ts';
+import { isGatewayAddress, isInOwnSubnet } from '../own-addresses.ts';
 import type { FlowOwner } from './arrival.ts';
 import {
   CONNECTING,
@@ -40,7 +42,7 @@ import {
   TIMER_OPEN,
   TIMER_RETRANSMIT,
 } from './flow.ts';
-import { FlowKey, type FlowTable } from './flow-table.ts';
+import type { FlowTable } from './flow-table.ts';
 import { agree, number } from './handshake.ts';
 import { Notices } from './notices.ts';
 import type { TcpOutput } from './output.ts';
@@ -49,7 +51,6 @@ import type { Segment } from './segment.ts';
 import { unguessable } from './unguessable.ts';
 
 const HOST_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-const LOOPBACK = 0x7f000001;
 /** Pause between two tries to open the guest's side, `ms` */
 const AGAIN_MS = 100;
 /** Silence after which a SYN is sent again, `ms`: the guest is on this machine */
@@ -57,11 +58,6 @@ const SYN_AGAIN_MS = 250;
 /** Ports of the gateway's that forwarded connections come from (RFC 6335: the dynamic ones) */
 const FIRST_EPHEMERAL = 49_152;
 const EPHEMERALS = 65_536 - FIRST_EPHEMERAL;
-
-const ECONNREFUSED = 111;
-const ETIMEDOUT = 110;
-const EACCES = 13;
-const EPERM = 1;
 
 /** Why a forward's connection could not be opened yet, as it is counted when time is up. */
 const OPEN_FAILURES: readonly DropReason[] = [
@@ -110,13 +106,13 @@ export class Opening {
     const { tables, policies, services } = this.#context;
     const { key } = segment;
     const network = tables.network(key.port);
-    if (this.#isGateway(network, key)) {
+    const { remote0, remote1, remote2, remote3 } = key;
+    if (isGatewayAddress(tables, network, remote0, remote1, remote2, remote3)) {
       if (key.remotePort === DNS_PORT) return this.#resolve(segment, network);
       const port = services.find(network, PROTOCOL_TCP, key.remotePort);
       if (port === 0) return this.#refuse(segment, 'no-service');
       return this.#connect(segment, 0, 0, MAPPED, LOOPBACK, port);
     }
-    const { remote0, remote1, remote2, remote3 } = key;
     if (isInOwnSubnet(tables, network, remote0, remote1, remote2, remote3)) {
       return this.#refuse(segment, 'isolated');
     }
@@ -131,12 +127,6 @@ export class Opening {
     );
     if (verdict !== EGRESS_ALLOW) return this.#refuse(segment, 'egress-denied');
     return this.#connect(segment, remote0, remote1, remote2, remote3, key.remotePort);
-  }
-
-  #isGateway(network: number, { remote0, remote1, remote2, remote3 }: FlowKey): boolean {
-    const { tables } = this.#context;
-    if (isMapped(remote0, remote1, remote2)) return remote3 === tables.gatewayAddress(network);
-    return tables.isGateway6(network, remote0, remote1, remote2, remote3);
   }
 
   /** Says no at once: silence would make the guest wait. */

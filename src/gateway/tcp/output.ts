@@ -4,23 +4,19 @@
  * A frame may hold many segments' worth of payload; whoever takes it (the kernel, or the guest's driver) cuts it and
  * computes checksums, of which only the pseudo-header's part is written here (RFC 9293 section 3.1).
  */
-import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from '../../switch/gateway-mac.ts';
 import type { Tables } from '../../switch/tables.ts';
 import type { Clock } from '../../sys/clock.ts';
-import { isMapped } from '../../sys/inet-socket.ts';
-import { fold, pseudoHeader4, pseudoHeader6 } from '../../wire/checksum.ts';
-import * as ethernet from '../../wire/ethernet.ts';
-import * as ipv4 from '../../wire/ipv4.ts';
-import * as ipv6 from '../../wire/ipv6.ts';
+import { fold } from '../../wire/checksum.ts';
+import { PROTOCOL_TCP } from '../../wire/ipv4.ts';
 import * as tcp from '../../wire/tcp.ts';
 import { writeSack, writeSynOptions, writeTimestamps } from '../../wire/tcp-options.ts';
 import * as vnet from '../../wire/vnet.ts';
 import type { Outbox } from '../outbox.ts';
+import { HEAD_BYTES, ipBytes, pseudoHeader, writeHead, writeToGuest } from '../to-guest.ts';
 import { ESTABLISHED, TcpFlow } from './flow.ts';
 import type { FlowEvents } from './flow-events.ts';
 import type { Segment } from './segment.ts';
 
-const TTL = 64;
 /** Shift of the windows we advertise: up to 8 MB */
 export const OWN_WINDOW_SCALE = 7;
 const LARGEST_WINDOW_FIELD = 0xffff;
@@ -87,18 +83,7 @@ export class TcpOutput {
   /** Answers a segment that belongs to nothing with the reset RFC 9293 section 3.10.7.1 asks for. */
   resetStray(segment: Segment): void {
     const flow = this.#stray;
-    const { key } = segment;
-    flow.port = key.port;
-    flow.guest0 = key.guest0;
-    flow.guest1 = key.guest1;
-    flow.guest2 = key.guest2;
-    flow.guest3 = key.guest3;
-    flow.guestPort = key.guestPort;
-    flow.remote0 = key.remote0;
-    flow.remote1 = key.remote1;
-    flow.remote2 = key.remote2;
-    flow.remote3 = key.remote3;
-    flow.remotePort = key.remotePort;
+    flow.take(segment.key);
     if (segment.has(tcp.ACK)) {
       flow.rcvNxt = 0;
       this.#bare(flow, segment.acknowledgment, tcp.RST);
@@ -198,45 +183,11 @@ export class TcpOutput {
   ): void {
     const { view } = this.#outbox;
     const frame = start + vnet.VNET_HEADER_BYTES;
-    const packet = frame + ethernet.ETHERNET_HEADER_BYTES;
     const header = transportOffset(flow, start);
-    const isIpv4 = isMapped(flow.remote0, flow.remote1, flow.remote2);
-    const tables = this.#tables;
-    const type = isIpv4 ? ethernet.ETHERTYPE_IPV4 : ethernet.ETHERTYPE_IPV6;
-    const { port } = flow;
-    ethernet.writeHeader(
-      view,
-      frame,
-      tables.macHigh(port),
-      tables.macLow(port),
-      GATEWAY_MAC_HIGH,
-      GATEWAY_MAC_LOW,
-      type,
-    );
     const segment = tcpBytes + payloadBytes;
-    let partial: number;
-    if (isIpv4) {
-      const total = ipv4.IPV4_HEADER_BYTES + segment;
-      ipv4.emitHeader(view, packet, total, TTL, ipv4.PROTOCOL_TCP, flow.remote3, flow.guest3);
-      partial = pseudoHeader4(flow.remote3, flow.guest3, ipv4.PROTOCOL_TCP, segment);
-    } else {
-      ipv6.emitHeader(
-        view,
-        packet,
-        segment,
-        ipv4.PROTOCOL_TCP,
-        TTL,
-        flow.remote0,
-        flow.remote1,
-        flow.remote2,
-        flow.remote3,
-        flow.guest0,
-        flow.guest1,
-        flow.guest2,
-        flow.guest3,
-      );
-      partial = pseudoHeader6(view, packet + 8, packet + 24, ipv4.PROTOCOL_TCP, segment);
-    }
+    const packet = writeHead(view, start, this.#tables, flow);
+    writeToGuest(view, packet, flow, PROTOCOL_TCP, segment);
+    const partial = pseudoHeader(view, packet, flow, PROTOCOL_TCP, segment);
     const acknowledgment = (flags & tcp.ACK) === 0 ? 0 : flow.rcvNxt;
     tcp.emit(
       view,
@@ -252,15 +203,12 @@ export class TcpOutput {
     );
     const headers = header + tcpBytes - frame;
     const cut = payloadBytes > flow.mss;
-    const gso = cut ? (isIpv4 ? vnet.GSO_TCPV4 : vnet.GSO_TCPV6) : vnet.GSO_NONE;
+    const gso = cut ? (flow.isIpv4 ? vnet.GSO_TCPV4 : vnet.GSO_TCPV6) : vnet.GSO_NONE;
     vnet.writeUnfinished(view, start, gso, headers, cut ? flow.mss : 0, header - frame, tcp.CHECKSUM_OFFSET);
   }
 }
 
-/** Bytes of the headers before the options of a flow's segments. */
+/** Offset of the TCP header in a slot. */
 function transportOffset(flow: TcpFlow, start: number): number {
-  const ip = isMapped(flow.remote0, flow.remote1, flow.remote2)
-    ? ipv4.IPV4_HEADER_BYTES
-    : ipv6.IPV6_HEADER_BYTES;
-  return start + vnet.VNET_HEADER_BYTES + ethernet.ETHERNET_HEADER_BYTES + ip;
+  return start + HEAD_BYTES + ipBytes(flow);
 }

@@ -1,12 +1,11 @@
 /** The segment of a guest that is being handled: read once, used everywhere, one object for all. */
 import type { FrameBatch } from '../../port/batch.ts';
-import { checksum, pseudoHeader4 } from '../../wire/checksum.ts';
-import * as ipv4 from '../../wire/ipv4.ts';
-import * as ipv6 from '../../wire/ipv6.ts';
+import { checksum } from '../../wire/checksum.ts';
+import { PROTOCOL_TCP } from '../../wire/ipv4.ts';
 import * as tcp from '../../wire/tcp.ts';
 import { TcpOptions } from '../../wire/tcp-options.ts';
-import * as vnet from '../../wire/vnet.ts';
-import { FlowKey } from './flow-table.ts';
+import { FlowKey } from '../flow-key.ts';
+import { isTrusted, packetEnd, pseudoHeader, transportOffset } from '../transport.ts';
 
 export class Segment {
   readonly key = new FlowKey();
@@ -23,38 +22,16 @@ export class Segment {
   /** Reads the TCP segment in the packet at offset `packet` of the slot; false when it is malformed. */
   read(batch: FrameBatch, slot: number, ingress: number, packet: number, isIpv4: boolean): boolean {
     const { view } = batch;
-    const header = isIpv4 ? ipv4.headerLength(view, packet) : ipv6.transportOffset(view, packet) - packet;
-    const total = isIpv4
-      ? ipv4.totalLength(view, packet)
-      : ipv6.IPV6_HEADER_BYTES + ipv6.payloadLength(view, packet);
-    const off = packet + header;
-    const bytes = total - header;
+    const off = transportOffset(view, packet, isIpv4);
+    const bytes = packetEnd(view, packet, isIpv4) - off;
     if (!tcp.check(view, off, bytes)) return false;
-    const start = batch.start[slot] as number;
-    // What this machine sent, or its hardware has verified, carries no checksum to speak of.
-    if (vnet.flags(view, start) === 0) {
-      const pseudo = isIpv4
-        ? pseudoHeader4(ipv4.source(view, packet), ipv4.destination(view, packet), ipv4.PROTOCOL_TCP, bytes)
-        : ipv6.pseudoHeader(view, packet, ipv4.PROTOCOL_TCP, bytes);
+    if (!isTrusted(batch, slot)) {
+      const pseudo = pseudoHeader(view, packet, isIpv4, PROTOCOL_TCP, bytes);
       if (checksum(view, off, bytes, pseudo) !== 0) return false;
     }
     const { key } = this;
     key.port = ingress;
-    if (isIpv4) {
-      key.guest0 = key.guest1 = key.remote0 = key.remote1 = 0;
-      key.guest2 = key.remote2 = 0xffff;
-      key.guest3 = ipv4.source(view, packet);
-      key.remote3 = ipv4.destination(view, packet);
-    } else {
-      key.guest0 = ipv6.sourceWord(view, packet, 0);
-      key.guest1 = ipv6.sourceWord(view, packet, 1);
-      key.guest2 = ipv6.sourceWord(view, packet, 2);
-      key.guest3 = ipv6.sourceWord(view, packet, 3);
-      key.remote0 = ipv6.destinationWord(view, packet, 0);
-      key.remote1 = ipv6.destinationWord(view, packet, 1);
-      key.remote2 = ipv6.destinationWord(view, packet, 2);
-      key.remote3 = ipv6.destinationWord(view, packet, 3);
-    }
+    key.takeAddresses(view, packet, isIpv4);
     key.guestPort = tcp.sourcePort(view, off);
     key.remotePort = tcp.destinationPort(view, off);
     this.flags = tcp.flags(view, off);
@@ -63,7 +40,7 @@ export class Segment {
     this.window = tcp.window(view, off);
     const headerBytes = tcp.dataOffset(view, off);
     this.payloadBytes = bytes - headerBytes;
-    this.payload = batch.address(slot) + (off + headerBytes - start);
+    this.payload = batch.address(slot) + (off + headerBytes - (batch.start[slot] as number));
     this.options.read(view, off, headerBytes);
     return true;
   }

@@ -99,8 +99,8 @@ export class TcpGateway implements FlowEvents {
 
   // --- from the guest -------------------------------------------------------------------------------------
   /**
-   * Handles the segment in the packet at offset `packet` of the slot. Returns a verdict: {@link KEPT}, a drop, or
-   * `ingress` where the slot holds an answer now.
+   * Handles the segment in the packet at offset `packet` of the slot. Returns a verdict, {@link KEPT} or a drop: answers
+   * leave by the outbox.
    */
   handle(batch: FrameBatch, slot: number, ingress: number, packet: number, isIpv4: boolean): number {
     const segment = this.#segment;
@@ -209,22 +209,11 @@ export class TcpGateway implements FlowEvents {
     flow.token = -1;
   }
 
-  /** Ends all flows of a VM on both sides; with `forward` only those that came by it. */
-  endPort(port: number, forward = -1): void {
+  /** Ends flows of a VM on both sides: those that are meant, all of them if nobody says which. */
+  endPort(port: number, isMeant: (flow: TcpFlow) => boolean = () => true): void {
     for (let flow = this.flows.firstOf(port), next = flow; flow !== undefined; flow = next) {
       next = flow.nextOfPort;
-      if (forward < 0 || flow.forward === forward) this.abort(flow);
-    }
-  }
-
-  /**
-   * Ends what flows a VM had on both sides: it is not there any more. Connections held for it wait on, for it may be
-   * about to start again.
-   */
-  endOpen(port: number): void {
-    for (let flow = this.flows.firstOf(port), next = flow; flow !== undefined; flow = next) {
-      next = flow.nextOfPort;
-      if (flow.state !== SYN_SENT) this.abort(flow);
+      if (isMeant(flow)) this.abort(flow);
     }
   }
 

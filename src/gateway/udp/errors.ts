@@ -5,7 +5,6 @@
  * of the packet that was quoted. The guest gets an ICMP error (RFC 792, RFC 4443 section 3) that quotes its own
  * headers, rebuilt from the flow, within a rate per VM (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f)).
  */
-import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from '../../switch/gateway-mac.ts';
 import { RateLimit } from '../../switch/rate-limit.ts';
 import { ADDRESS_UNKNOWN } from '../../switch/tables.ts';
 import { addressWord, CMSG_DATA, DatagramVector, MSG_ERRQUEUE } from '../../sys/datagram-vector.ts';
@@ -13,21 +12,18 @@ import { ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH } from '../../sys/err
 import { AF_INET, AF_INET6, isMapped } from '../../sys/inet-socket.ts';
 import { recvmsgAt } from '../../sys/libc.ts';
 import { MSG_DONTWAIT } from '../../sys/message-vector.ts';
-import * as ethernet from '../../wire/ethernet.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as icmpv6 from '../../wire/icmpv6.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as ipv6 from '../../wire/ipv6.ts';
 import * as udp from '../../wire/udp.ts';
-import * as vnet from '../../wire/vnet.ts';
 import type { GatewayContext } from '../context.ts';
+import { type FlowError, QUOTED_TRANSPORT_BYTES, quotedTransport, writeFlowError } from '../flow-error.ts';
+import { FlowKey } from '../flow-key.ts';
 import { ERROR_BURST, ERRORS_PER_SECOND } from '../icmp.ts';
-import type { DatagramFlow } from './flow.ts';
+import { writeHead } from '../to-guest.ts';
+import { type DatagramFlow, HOPS_LEFT } from './flow.ts';
 
-const TTL = 64;
-const QUOTED_TTL = 63;
-/** Of a packet that is quoted by an error of which the kernel kept less */
-const TRANSPORT_BYTES = 8;
 const QUOTE_ROOM = 64;
 const CONTROL_BYTES = 128;
 /** Messages taken from one socket at a time: an error queue is filled by whoever can guess the flow's ports */
@@ -58,10 +54,9 @@ export class HostErrors {
   readonly #context: GatewayContext;
   readonly #limit: RateLimit;
   readonly #vector = new DatagramVector(1, QUOTE_ROOM, CONTROL_BYTES);
-  // What is to be said, in the family of the guest
-  #type = 0;
-  #code = 0;
-  #rest = 0;
+  readonly #from = new FlowKey();
+  /** What is to be said */
+  readonly #error: FlowError = { type: 0, code: 0, rest: 0 };
 
   constructor(context: GatewayContext) {
     this.#context = context;
@@ -83,11 +78,11 @@ export class HostErrors {
     const error = this.#vector.control(0) + CMSG_DATA;
     const quote = this.#vector.slot(0);
     const isEcho = flow.remotePort === 0;
-    if (isEcho && quoted < TRANSPORT_BYTES) return;
+    if (isEcho && quoted < QUOTED_TRANSPORT_BYTES) return;
     // A raw socket hears of everybody's packets to its destination.
     if (flow.isRaw && view.getUint16(quote + ECHO_IDENTIFIER) !== flow.hostIdentifier) return;
     this.#classify(flow, error);
-    if (this.#type === NOTHING) return;
+    if (this.#error.type === NOTHING) return;
     const offender = flow.isService ? NOTHING : this.#offender(flow, error + EE_OFFENDER);
     this.#emit(flow, isEcho ? view.getUint16(quote + ECHO_SEQUENCE) : quoted, offender);
   }
@@ -98,17 +93,18 @@ export class HostErrors {
     const origin = view.getUint8(error + EE_ORIGIN);
     const type = view.getUint8(error + EE_TYPE);
     const info = view.getInt32(error + EE_INFO, true);
-    this.#code = view.getUint8(error + EE_CODE);
-    this.#type = NOTHING;
-    this.#rest = 0;
+    this.#error.code = view.getUint8(error + EE_CODE);
+    this.#error.type = NOTHING;
+    this.#error.rest = 0;
     if (origin === ORIGIN_ICMP && flow.isIpv4) {
-      if (type === icmp.UNREACHABLE || type === icmp.TIME_EXCEEDED) this.#type = type;
-      if (type === icmp.UNREACHABLE && this.#code === icmp.FRAGMENTATION_NEEDED) this.#rest = info & 0xffff;
+      if (type === icmp.UNREACHABLE || type === icmp.TIME_EXCEEDED) this.#error.type = type;
+      if (type === icmp.UNREACHABLE && this.#error.code === icmp.FRAGMENTATION_NEEDED)
+        this.#error.rest = info & 0xffff;
       return;
     }
     if (origin === ORIGIN_ICMP6 && !flow.isIpv4) {
-      if (type >= icmpv6.UNREACHABLE && type <= icmpv6.TIME_EXCEEDED) this.#type = type;
-      if (type === icmpv6.PACKET_TOO_BIG) this.#rest = info;
+      if (type >= icmpv6.UNREACHABLE && type <= icmpv6.TIME_EXCEEDED) this.#error.type = type;
+      if (type === icmpv6.PACKET_TOO_BIG) this.#error.rest = info;
       return;
     }
     this.#byNumber(flow, view.getInt32(error + EE_ERRNO, true), info);
@@ -116,15 +112,15 @@ export class HostErrors {
 
   #byNumber(flow: DatagramFlow, number: number, mtu: number): void {
     if (number === EMSGSIZE) {
-      this.#type = flow.isIpv4 ? icmp.UNREACHABLE : icmpv6.PACKET_TOO_BIG;
-      this.#code = flow.isIpv4 ? icmp.FRAGMENTATION_NEEDED : 0;
-      this.#rest = mtu;
+      this.#error.type = flow.isIpv4 ? icmp.UNREACHABLE : icmpv6.PACKET_TOO_BIG;
+      this.#error.code = flow.isIpv4 ? icmp.FRAGMENTATION_NEEDED : 0;
+      this.#error.rest = mtu;
       return;
     }
     const code = unreachableCode(number, flow.isIpv4);
     if (code === NOTHING) return;
-    this.#type = flow.isIpv4 ? icmp.UNREACHABLE : icmpv6.UNREACHABLE;
-    this.#code = code;
+    this.#error.type = flow.isIpv4 ? icmp.UNREACHABLE : icmpv6.UNREACHABLE;
+    this.#error.code = code;
   }
 
   /** Offset of the sockaddr of whoever sent the message, where it is one the guest's family can name. */
@@ -142,92 +138,32 @@ export class HostErrors {
     if (!tables.carrier(flow.port) || tables.macState(flow.port) === ADDRESS_UNKNOWN) return;
     if (!this.#limit.take(flow.port)) return;
     const start = outbox.claim();
-    const packet = start + vnet.VNET_HEADER_BYTES + ethernet.ETHERNET_HEADER_BYTES;
-    const bytes = flow.isIpv4
-      ? this.#write4(flow, packet, detail, offender)
-      : this.#write6(flow, packet, detail, offender);
-    const type = flow.isIpv4 ? ethernet.ETHERTYPE_IPV4 : ethernet.ETHERTYPE_IPV6;
-    const frame = start + vnet.VNET_HEADER_BYTES;
-    const high = tables.macHigh(flow.port);
-    const low = tables.macLow(flow.port);
-    vnet.clear(outbox.view, start);
-    ethernet.writeHeader(outbox.view, frame, high, low, GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW, type);
+    const { view } = outbox;
+    const packet = writeHead(view, start, tables, flow);
+    const isEcho = flow.remotePort === 0;
+    this.#quoteTransport(flow, quotedTransport(flow, packet), detail);
+    const from = this.#from;
+    from.take(flow);
+    if (offender !== NOTHING) this.#nameOffender(offender);
+    const echo = flow.isIpv4 ? ipv4.PROTOCOL_ICMP : ipv6.PROTOCOL_ICMPV6;
+    const protocol = isEcho ? echo : ipv4.PROTOCOL_UDP;
+    const quoted = QUOTED_TRANSPORT_BYTES + (isEcho ? 0 : detail);
+    const bytes = writeFlowError(view, packet, flow, from, this.#error, protocol, quoted, HOPS_LEFT);
     outbox.commit(flow.port, packet + bytes - start, 0, 0);
   }
 
-  #write4(flow: DatagramFlow, packet: number, detail: number, offender: number): number {
-    const { view } = this.#context.outbox;
-    const message = packet + ipv4.IPV4_HEADER_BYTES;
-    const quote = message + icmp.ICMP_HEADER_BYTES;
-    const isEcho = flow.remotePort === 0;
-    const payload = isEcho ? 0 : detail;
-    const total = ipv4.IPV4_HEADER_BYTES + TRANSPORT_BYTES + payload;
-    const protocol = isEcho ? ipv4.PROTOCOL_ICMP : ipv4.PROTOCOL_UDP;
-    ipv4.emitHeader(view, quote, total, QUOTED_TTL, protocol, flow.guest3, flow.remote3);
-    this.#quoteTransport(flow, quote + ipv4.IPV4_HEADER_BYTES, detail);
-    const quoted = ipv4.IPV4_HEADER_BYTES + TRANSPORT_BYTES;
-    const bytes = icmp.emitError(view, message, this.#type, this.#code, this.#rest, quote, quoted);
-    const source = offender === NOTHING ? flow.remote3 : addressWord(this.#vector.view, offender, 3);
-    ipv4.emitHeader(
-      view,
-      packet,
-      ipv4.IPV4_HEADER_BYTES + bytes,
-      TTL,
-      ipv4.PROTOCOL_ICMP,
-      source,
-      flow.guest3,
-    );
-    return ipv4.IPV4_HEADER_BYTES + bytes;
-  }
-
-  #write6(flow: DatagramFlow, packet: number, detail: number, offender: number): number {
-    const { view } = this.#context.outbox;
-    const message = packet + ipv6.IPV6_HEADER_BYTES;
-    const quote = message + icmpv6.ICMPV6_HEADER_BYTES;
-    const isEcho = flow.remotePort === 0;
-    const protocol = isEcho ? ipv6.PROTOCOL_ICMPV6 : ipv4.PROTOCOL_UDP;
-    this.#ipv6Header(flow, quote, TRANSPORT_BYTES + (isEcho ? 0 : detail), protocol, QUOTED_TTL);
-    this.#quoteTransport(flow, quote + ipv6.IPV6_HEADER_BYTES, detail);
-    const quoted = ipv6.IPV6_HEADER_BYTES + TRANSPORT_BYTES;
-    const bytes = icmpv6.emitError(view, message, this.#type, this.#code, this.#rest, quote, quoted);
-    this.#ipv6Header(flow, packet, bytes, ipv6.PROTOCOL_ICMPV6, TTL);
-    ipv6.swapAddresses(view, packet);
-    if (offender !== NOTHING) this.#sourceFrom(packet, offender);
-    icmpv6.fillChecksum(view, message, bytes, packet);
-    return ipv6.IPV6_HEADER_BYTES + bytes;
-  }
-
-  /** A header from the guest to the remote. */
-  #ipv6Header(flow: DatagramFlow, off: number, bytes: number, protocol: number, hops: number): void {
-    ipv6.emitHeader(
-      this.#context.outbox.view,
-      off,
-      bytes,
-      protocol,
-      hops,
-      flow.guest0,
-      flow.guest1,
-      flow.guest2,
-      flow.guest3,
-      flow.remote0,
-      flow.remote1,
-      flow.remote2,
-      flow.remote3,
-    );
-  }
-
-  #sourceFrom(packet: number, offender: number): void {
-    const from = this.#vector.view;
-    const source = packet + 8;
-    for (let i = 0; i < 4; i++) {
-      this.#context.outbox.view.setInt32(source + 4 * i, addressWord(from, offender, i));
-    }
+  #nameOffender(offender: number): void {
+    const { view } = this.#vector;
+    this.#from.remote0 = addressWord(view, offender, 0);
+    this.#from.remote1 = addressWord(view, offender, 1);
+    this.#from.remote2 = addressWord(view, offender, 2);
+    this.#from.remote3 = addressWord(view, offender, 3);
   }
 
   #quoteTransport(flow: DatagramFlow, off: number, detail: number): void {
     const { view } = this.#context.outbox;
     if (flow.remotePort !== 0) {
-      udp.emit(view, off, flow.guestPort, flow.remotePort, TRANSPORT_BYTES + detail);
+      udp.emit(view, off, flow.guestPort, flow.remotePort, QUOTED_TRANSPORT_BYTES + detail);
       return;
     }
     const type = flow.isIpv4 ? icmp.ECHO_REQUEST : icmpv6.ECHO_REQUEST;

@@ -3,15 +3,16 @@
  * carries it on the host's side: a connected socket of its own, or the socket of the forward it came by.
  */
 import { EPOLLERR } from '../../sys/epoll.ts';
-import { isMapped } from '../../sys/inet-socket.ts';
+import { USUAL_TTL } from '../../wire/ipv4.ts';
+import { IndexedFlow } from '../flow-index.ts';
+import type { FlowKey } from '../flow-key.ts';
 import type { Pollable } from '../sockets.ts';
 import { type Timed, Timer } from '../timer-wheel.ts';
-import type { FlowKey } from './flow-table.ts';
-import type { Forward } from './forwards.ts';
+import type { UdpForward } from './forwards.ts';
 import type { Readable, ReadyList } from './ready-list.ts';
 
-/** Hops a packet may still take as hosts send it (RFC 1700), less the one it took to us */
-export const USUAL_HOPS = 63;
+/** Hops a packet may still take that was sent with the usual limit: it took one to us */
+export const HOPS_LEFT = USUAL_TTL - 1;
 
 /** What happens to a flow from outside the frames of its guest. */
 export interface FlowEvents {
@@ -25,32 +26,16 @@ export interface FlowEvents {
   ended(flow: DatagramFlow): void;
 }
 
-export class DatagramFlow implements Pollable, Timed, Readable {
+export class DatagramFlow extends IndexedFlow<DatagramFlow> implements Pollable, Timed, Readable {
   readonly #events: FlowEvents;
   readonly timer = new Timer(this);
 
   // --- lists ----------------------------------------------------------------------------------------------
-  nextInBucket: DatagramFlow | undefined = undefined;
   /** Neighbours in the order of last use among the flows of the VM */
   older: DatagramFlow | undefined = undefined;
   newer: DatagramFlow | undefined = undefined;
   nextReady: Readable | undefined = undefined;
   isReady = false;
-
-  // --- identity -------------------------------------------------------------------------------------------
-  readonly port: number;
-  readonly guest0: number;
-  readonly guest1: number;
-  readonly guest2: number;
-  readonly guest3: number;
-  /** Of an echo flow the identifier */
-  readonly guestPort: number;
-  readonly remote0: number;
-  readonly remote1: number;
-  readonly remote2: number;
-  readonly remote3: number;
-  /** Of an echo flow 0 */
-  readonly remotePort: number;
 
   // --- the host's side ------------------------------------------------------------------------------------
   /** -1 once ended, and for a flow of a forward */
@@ -58,13 +43,13 @@ export class DatagramFlow implements Pollable, Timed, Readable {
   token = -1;
   /** Stands for something of the host's, of which a guest is told nothing more */
   isService = false;
-  /** Hop limit that its socket was told, {@link USUAL_HOPS} where it was not */
-  hops = USUAL_HOPS;
+  /** Hop limit that its socket was told, {@link HOPS_LEFT} where it was not */
+  hops = HOPS_LEFT;
   /** An echo flow's socket is a raw one, which has to be told its own replies by `hostIdentifier` */
   isRaw = false;
   hostIdentifier = 0;
   /** The forward it came by, and the client there */
-  forward: Forward | undefined = undefined;
+  forward: UdpForward | undefined = undefined;
   client0 = 0;
   client1 = 0;
   client2 = 0;
@@ -78,22 +63,9 @@ export class DatagramFlow implements Pollable, Timed, Readable {
   isAnswered = false;
 
   constructor(key: FlowKey, events: FlowEvents) {
+    super();
     this.#events = events;
-    this.port = key.port;
-    this.guest0 = key.guest0;
-    this.guest1 = key.guest1;
-    this.guest2 = key.guest2;
-    this.guest3 = key.guest3;
-    this.guestPort = key.guestPort;
-    this.remote0 = key.remote0;
-    this.remote1 = key.remote1;
-    this.remote2 = key.remote2;
-    this.remote3 = key.remote3;
-    this.remotePort = key.remotePort;
-  }
-
-  get isIpv4(): boolean {
-    return isMapped(this.remote0, this.remote1, this.remote2);
+    this.take(key);
   }
 
   /** The host's socket is ready. */

@@ -3,8 +3,9 @@
  * or gives way when its VM has as many as it may.
  */
 import type { GatewayContext } from '../context.ts';
+import type { FlowKey } from '../flow-key.ts';
 import type { DatagramFlow, FlowEvents } from './flow.ts';
-import { type FlowKey, FlowTable } from './flow-table.ts';
+import { FlowTable } from './flow-table.ts';
 
 /** Silence after which a flow gives way to a new one of its VM, `ms` */
 export const IDLE_MS = 1000;

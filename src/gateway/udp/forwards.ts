@@ -10,9 +10,9 @@ import { EAGAIN } from '../../sys/errno.ts';
 import { MAPPED } from '../../sys/inet-socket.ts';
 import { DROP } from '../../telemetry/drops.ts';
 import type { GatewayContext } from '../context.ts';
+import { FlowKey } from '../flow-key.ts';
 import type { Pollable } from '../sockets.ts';
 import type { DatagramFlow } from './flow.ts';
-import { FlowKey } from './flow-table.ts';
 import type { Flows } from './flows.ts';
 import type { DatagramOutput } from './output.ts';
 import type { Readable, ReadyList } from './ready-list.ts';
@@ -35,7 +35,7 @@ export interface ForwardServices {
   readonly readyList: ReadyList;
 }
 
-export class Forward implements Pollable, Readable {
+export class UdpForward implements Pollable, Readable {
   readonly fd: number;
   readonly #services: ForwardServices;
   readonly #port: number;
@@ -173,9 +173,9 @@ function bucketOf(w3: number, clientPort: number): number {
   return (hash >>> 24) & (BUCKETS - 1);
 }
 
-export class Forwards {
+export class UdpForwards {
   readonly #services: ForwardServices;
-  readonly #forwards = new Map<number, Forward>();
+  readonly #forwards = new Map<number, UdpForward>();
 
   constructor(services: ForwardServices) {
     this.#services = services;
@@ -183,7 +183,7 @@ export class Forwards {
 
   /** Begins to take datagrams from the bound socket `fd`. 0, or an error's number. */
   open(number: number, fd: number, port: number, guestPort: number): number {
-    const forward = new Forward(this.#services, fd, port, guestPort);
+    const forward = new UdpForward(this.#services, fd, port, guestPort);
     const token = this.#services.context.sockets.watch(fd, EPOLLIN | EPOLLET, forward);
     if (token < 0) return -token;
     forward.token = token;

@@ -5,11 +5,9 @@
  * the checksum has to be computed here. That of ICMP always is: no offload knows it.
  */
 import { randomInt } from 'node:crypto';
-import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from '../../switch/gateway-mac.ts';
 import { ADDRESS_UNKNOWN } from '../../switch/tables.ts';
 import { DROP } from '../../telemetry/drops.ts';
-import { fold, pseudoHeader4, pseudoHeader6, sum } from '../../wire/checksum.ts';
-import * as ethernet from '../../wire/ethernet.ts';
+import { fold, sum } from '../../wire/checksum.ts';
 import { emitFragmentHeader, FRAGMENT_HEADER_BYTES, FRAGMENT_UNIT, toFragment } from '../../wire/fragment.ts';
 import * as icmp from '../../wire/icmp.ts';
 import * as icmpv6 from '../../wire/icmpv6.ts';
@@ -18,16 +16,15 @@ import * as ipv6 from '../../wire/ipv6.ts';
 import * as udp from '../../wire/udp.ts';
 import * as vnet from '../../wire/vnet.ts';
 import type { GatewayContext } from '../context.ts';
+import { HEAD_BYTES, ipBytes, pseudoHeader, writeHead, writeToGuest } from '../to-guest.ts';
 import type { DatagramFlow } from './flow.ts';
 import type { DatagramReceiver } from './receiver.ts';
 
-const TTL = 64;
 const MAX_PACKET_BYTES = 65_535;
 /** Of UDP (RFC 768), and of ICMP and ICMPv6 echo (RFC 792, RFC 4443 section 4.1) */
 const TRANSPORT_BYTES = 8;
 const UDP_CHECKSUM = 6;
 const ICMP_CHECKSUM = 2;
-const HEAD = vnet.VNET_HEADER_BYTES + ethernet.ETHERNET_HEADER_BYTES;
 
 export class DatagramOutput {
   readonly #context: GatewayContext;
@@ -52,7 +49,7 @@ export class DatagramOutput {
     if (!this.#mayLeave(flow, bytes)) return;
     const { view } = this.#context.outbox;
     const start = this.#context.outbox.claim();
-    const header = start + HEAD + ipBytes(flow);
+    const header = start + HEAD_BYTES + ipBytes(flow);
     udp.emit(view, header, flow.remotePort, flow.guestPort, TRANSPORT_BYTES + bytes);
     const at = this.#receiver.vector.slot(index);
     if (!this.#fits(flow, bytes)) {
@@ -80,7 +77,7 @@ export class DatagramOutput {
     if (!this.#mayLeave(flow, bytes)) return;
     const { view } = this.#context.outbox;
     const start = this.#context.outbox.claim();
-    const header = start + HEAD + ipBytes(flow);
+    const header = start + HEAD_BYTES + ipBytes(flow);
     const rest = (flow.guestPort << 16) | sequence;
     icmpv6.emitHeader(view, header, flow.isIpv4 ? icmp.ECHO_REPLY : icmpv6.ECHO_REPLY, 0, rest);
     const protocol = flow.isIpv4 ? ipv4.PROTOCOL_ICMP : ipv6.PROTOCOL_ICMPV6;
@@ -125,12 +122,12 @@ export class DatagramOutput {
     const { outbox } = this.#context;
     const { view } = outbox;
     const extra = flow.isIpv4 ? 0 : FRAGMENT_HEADER_BYTES;
-    const headers = HEAD + ipBytes(flow) + extra;
+    const headers = HEAD_BYTES + ipBytes(flow) + extra;
     const room = (this.#mtu(flow) - ipBytes(flow) - extra) & -FRAGMENT_UNIT;
     const total = TRANSPORT_BYTES + payloadBytes;
     const identification = this.#identification;
     this.#identification = (identification + 1) | 0;
-    const transport = start + HEAD + ipBytes(flow);
+    const transport = start + HEAD_BYTES + ipBytes(flow);
     const high = view.getInt32(transport);
     const low = view.getInt32(transport + 4);
     for (let offset = 0; offset < total; offset += room) {
@@ -157,7 +154,7 @@ export class DatagramOutput {
     more: boolean,
   ): void {
     const { view } = this.#context.outbox;
-    const packet = slot + HEAD;
+    const packet = slot + HEAD_BYTES;
     if (flow.isIpv4) {
       this.#ip(flow, slot, protocol, bytes);
       toFragment(view, packet, identification & 0xffff, offset, more);
@@ -175,41 +172,14 @@ export class DatagramOutput {
   /** Writes everything before the transport header, which `bytes` bytes begin with. */
   #ip(flow: DatagramFlow, start: number, protocol: number, bytes: number): void {
     const { outbox, tables } = this.#context;
-    const { view } = outbox;
-    const { port } = flow;
-    const type = flow.isIpv4 ? ethernet.ETHERTYPE_IPV4 : ethernet.ETHERTYPE_IPV6;
-    vnet.clear(view, start);
-    const frame = start + vnet.VNET_HEADER_BYTES;
-    const high = tables.macHigh(port);
-    ethernet.writeHeader(view, frame, high, tables.macLow(port), GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW, type);
-    if (flow.isIpv4) {
-      const total = ipv4.IPV4_HEADER_BYTES + bytes;
-      ipv4.emitHeader(view, start + HEAD, total, TTL, protocol, flow.remote3, flow.guest3);
-      return;
-    }
-    ipv6.emitHeader(
-      view,
-      start + HEAD,
-      bytes,
-      protocol,
-      TTL,
-      flow.remote0,
-      flow.remote1,
-      flow.remote2,
-      flow.remote3,
-      flow.guest0,
-      flow.guest1,
-      flow.guest2,
-      flow.guest3,
-    );
+    const packet = writeHead(outbox.view, start, tables, flow);
+    writeToGuest(outbox.view, packet, flow, protocol, bytes);
   }
 
   /** Partial sum of what a transport header's checksum covers beside itself; ICMP's covers nothing (RFC 792). */
   #pseudoHeader(flow: DatagramFlow, start: number, protocol: number, bytes: number): number {
     if (protocol === ipv4.PROTOCOL_ICMP) return 0;
-    if (flow.isIpv4) return pseudoHeader4(flow.remote3, flow.guest3, protocol, bytes);
-    const source = start + HEAD + 8;
-    return pseudoHeader6(this.#context.outbox.view, source, source + 16, protocol, bytes);
+    return pseudoHeader(this.#context.outbox.view, start + HEAD_BYTES, flow, protocol, bytes);
   }
 
   /** Computes the checksum over the transport header in the slot and the payload at `at` of the receiver's memory. */
@@ -222,7 +192,7 @@ export class DatagramOutput {
     field: number,
   ): void {
     const { view } = this.#context.outbox;
-    const header = start + HEAD + ipBytes(flow);
+    const header = start + HEAD_BYTES + ipBytes(flow);
     // The addresses have to be there for the pseudo-header; what else is written is written again.
     this.#ip(flow, start, protocol, TRANSPORT_BYTES + bytes);
     const pseudo = this.#pseudoHeader(flow, start, protocol, TRANSPORT_BYTES + bytes);
@@ -231,8 +201,4 @@ export class DatagramOutput {
     // 0 would say that there is none (RFC 768); for ICMP both are right.
     view.setUint16(header + field, value === 0 && protocol === ipv4.PROTOCOL_UDP ? 0xffff : value);
   }
-}
-
-function ipBytes(flow: DatagramFlow): number {
-  return flow.isIpv4 ? ipv4.IPV4_HEADER_BYTES : ipv6.IPV6_HEADER_BYTES;
 }

@@ -1,26 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { FlowKey } from '../../../src/gateway/flow-key.ts';
 import type { TcpFlow } from '../../../src/gateway/tcp/flow.ts';
-import { FlowKey, FlowTable, VM_FLOWS, VM_HALF_OPEN_FLOWS } from '../../../src/gateway/tcp/flow-table.ts';
+import { FlowTable, VM_FLOWS, VM_HALF_OPEN_FLOWS } from '../../../src/gateway/tcp/flow-table.ts';
+import { FLOW_KEY_FIELDS as FIELDS, keyOf } from '../../lib/flow-keys.ts';
 
 const NOBODY = { hostReady() {}, timerExpired() {}, acknowledgeLate() {}, frameRefused() {} };
-const FIELDS = [
-  'port',
-  'guest0',
-  'guest1',
-  'guest2',
-  'guest3',
-  'guestPort',
-  'remote0',
-  'remote1',
-  'remote2',
-  'remote3',
-  'remotePort',
-] as const;
-
-function keyOf(values: Partial<FlowKey>): FlowKey {
-  return Object.assign(new FlowKey(), { port: 1, guest2: 0xffff, remote2: 0xffff, ...values });
-}
 
 /** A VM's flows as its list has them. */
 function flowsOf(table: FlowTable, port: number): TcpFlow[] {

@@ -18,7 +18,7 @@ import {
   type TcpFields,
   withVnet,
 } from '../../lib/frames.ts';
-import { GATEWAY6, tcp6 } from '../../lib/frames6.ts';
+import { GATEWAY_LINK_LOCAL, GATEWAY6, tcp6 } from '../../lib/frames6.ts';
 import { ServiceSwitch } from '../../lib/service-switch.ts';
 import { ABSORBED, dropped } from '../../lib/test-switch.ts';
 
@@ -70,6 +70,12 @@ const CASES: readonly [string, DropReason, number, Uint8Array][] = [
   ['a SYN-ACK', 'no-flow', ACK, segment4(GATEWAY.ip, { flags: SYN | ACK })],
   ['a FIN-ACK with data', 'no-flow', ACK, segment4(GATEWAY.ip, { flags: FIN | ACK, data: [1, 2, 3] })],
   ['IPv6, a SYN to the gateway', 'no-service', SYN, segment6(GATEWAY6, { flags: SYN })],
+  [
+    'IPv6, a SYN to the gateway’s link-local',
+    'no-service',
+    SYN,
+    segment6(GATEWAY_LINK_LOCAL, { flags: SYN }),
+  ],
   ['IPv6, a SYN to elsewhere', 'egress-denied', SYN, segment6(OUTSIDE6, { flags: SYN })],
   ['IPv6, an ACK', 'no-flow', ACK, segment6(OUTSIDE6, { flags: ACK })],
 ];

@@ -555,7 +555,7 @@ describe('resets', () => {
 
   test('the forward ends -> both sides are reset', () => {
     const script = established({ kind: 'tcp' });
-    script.net.gateway.tcp.endPort(script.port, 7);
+    script.net.gateway.tcp.endPort(script.port, ({ forward }) => forward === 7);
     expect(script.poll()).toMatchObject([{ flags: 'RA', seq: 1 }]);
     expect(script.read()).toBe('reset');
   });

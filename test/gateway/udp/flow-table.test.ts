@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
+import type { FlowKey } from '../../../src/gateway/flow-key.ts';
 import type { DatagramFlow, FlowEvents } from '../../../src/gateway/udp/flow.ts';
-import { FlowKey, FlowTable } from '../../../src/gateway/udp/flow-table.ts';
+import { FlowTable } from '../../../src/gateway/udp/flow-table.ts';
 import { ReadyList } from '../../../src/gateway/udp/ready-list.ts';
+import { FLOW_KEY_FIELDS, keyOf } from '../../lib/flow-keys.ts';
 
 const EVENTS: FlowEvents = {
   readyList: new ReadyList(),
@@ -11,15 +13,8 @@ const EVENTS: FlowEvents = {
   ended: () => undefined,
 };
 
-function key(port: number, guestPort: number, remotePort = 9): FlowKey {
-  const made = new FlowKey();
-  made.port = port;
-  made.guest3 = 0x0a000001;
-  made.guestPort = guestPort;
-  made.remote3 = 0x01010101;
-  made.remotePort = remotePort;
-  return made;
-}
+const key = (port: number, guestPort: number, remotePort = 9): FlowKey =>
+  keyOf({ port, guest3: 0x0a000001, guestPort, remote3: 0x01010101, remotePort });
 
 test('the same addresses on two ports -> two flows', () => {
   const table = new FlowTable(EVENTS);
@@ -30,18 +25,7 @@ test('the same addresses on two ports -> two flows', () => {
   expect(table.find(key(3, 7))).toBeUndefined();
 });
 
-test.each([
-  'guest0',
-  'guest1',
-  'guest2',
-  'guest3',
-  'guestPort',
-  'remote0',
-  'remote1',
-  'remote2',
-  'remote3',
-  'remotePort',
-] as const)('another %s -> another flow', (field) => {
+test.each(FLOW_KEY_FIELDS)('another %s -> another flow', (field) => {
   const table = new FlowTable(EVENTS);
   table.add(key(1, 7));
   const other = key(1, 7);

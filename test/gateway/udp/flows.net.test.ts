@@ -204,12 +204,6 @@ describe('refusals', () => {
     expect(icmpOf(stage.send(ipv4Udp({ from: A, to })))).toEqual([3, 0]);
   });
 
-  test('IPv6 to an IPv4 address in disguise -> prohibited, no flow', () => {
-    const fields = { from: A, to: FAR, source: A6, destination: `::ffff:${FAR.ip}` };
-    expect(icmpOf(stage.send(udp6(fields)))).toEqual([1, 1]);
-    expect(stage.sockets.size).toBe(0);
-  });
-
   test('wrong checksum -> malformed; none -> sent in IPv4', () => {
     const server = peer(FAR.ip);
     const frame = ipv4Udp({ from: A, to: FAR, toPort: server.port });

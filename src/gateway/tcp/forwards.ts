@@ -5,31 +5,18 @@
  * no descriptor is free, its forward is left alone for a while: the connection stays in the kernel's queue, which would
  * report it without end.
  */
-import type { Clock } from '../sys/clock.ts';
-import { EPOLLIN } from '../sys/epoll.ts';
-import { EAGAIN, ECONNABORTED } from '../sys/errno.ts';
-import { accept } from '../sys/inet-socket.ts';
-import type { Pollable, Sockets } from './sockets.ts';
-import { type Timed, Timer, type TimerWheel } from './timer-wheel.ts';
+import type { Clock } from '../../sys/clock.ts';
+import { EPOLLIN } from '../../sys/epoll.ts';
+import { EAGAIN, ECONNABORTED } from '../../sys/errno.ts';
+import { accept } from '../../sys/inet-socket.ts';
+import type { ForwardBinding } from '../forward-binding.ts';
+import type { Pollable, Sockets } from '../sockets.ts';
+import { type Timed, Timer, type TimerWheel } from '../timer-wheel.ts';
 
 /** Connections taken from one socket at most before others have their turn. */
 const MOST_ACCEPTS = 64;
 /** How long a socket whose connections cannot be taken is left alone, `ms`. */
 const ACCEPT_PAUSE_MS = 100;
-
-/** A listening socket of the host that leads into a VM. */
-export interface ForwardBinding {
-  /** The forward's number, its name between the threads */
-  readonly number: number;
-  /** The control thread's */
-  readonly fd: number;
-  readonly protocol: 'tcp' | 'udp';
-  /** The VM's */
-  readonly port: number;
-  readonly guestPort: number;
-  /** How long a connection is held for a VM that does not answer yet, `ms` */
-  readonly waitMs: number;
-}
 
 /** What the forwards work with: part of the gateway's context. */
 export interface ForwardsContext {
@@ -102,7 +89,7 @@ class Listening implements Pollable, Timed {
   }
 }
 
-export class Forwards {
+export class TcpForwards {
   readonly #context: ForwardsContext;
   readonly #accept: Accept;
   readonly #listening = new Map<number, Listening>();

@@ -2,23 +2,24 @@ import { execFileSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openListener } from '../../src/forward/listener.ts';
-import { type ForwardBinding, Forwards } from '../../src/gateway/forwards.ts';
-import { Sockets } from '../../src/gateway/sockets.ts';
-import { TimerWheel } from '../../src/gateway/timer-wheel.ts';
-import { indexOf, withRoutes } from '../../src/lab/netns-guest.ts';
-import { allocateDescriptorSet, DescriptorSet } from '../../src/sys/descriptor-set.ts';
-import { Epoll, openEpoll } from '../../src/sys/epoll.ts';
-import { close, open } from '../../src/sys/libc.ts';
-import { createNamespace, enterNamespace } from '../../src/sys/netns.ts';
-import { forward } from '../forward/fixtures.ts';
-import { StubClock } from '../lib/stub-clock.ts';
+import { openListener } from '../../../src/forward/listener.ts';
+import type { ForwardBinding } from '../../../src/gateway/forward-binding.ts';
+import { Sockets } from '../../../src/gateway/sockets.ts';
+import { TcpForwards } from '../../../src/gateway/tcp/forwards.ts';
+import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { indexOf, withRoutes } from '../../../src/lab/netns-guest.ts';
+import { allocateDescriptorSet, DescriptorSet } from '../../../src/sys/descriptor-set.ts';
+import { Epoll, openEpoll } from '../../../src/sys/epoll.ts';
+import { close, open } from '../../../src/sys/libc.ts';
+import { createNamespace, enterNamespace } from '../../../src/sys/netns.ts';
+import { forward } from '../../forward/fixtures.ts';
+import { StubClock } from '../../lib/stub-clock.ts';
 
 const PORT = 16080;
 const undo: (() => void)[] = [];
 const clock = new StubClock();
 let binding: ForwardBinding;
-let forwards: Forwards;
+let forwards: TcpForwards;
 let sockets: Sockets;
 let epoll: Epoll;
 let timers: TimerWheel;
@@ -44,7 +45,7 @@ beforeEach(() => {
   undo.push(() => accepted.forEach((one) => void close(one)));
   sockets = new Sockets(epoll, 1, new DescriptorSet(allocateDescriptorSet()));
   timers = new TimerWheel(clock.ms);
-  forwards = new Forwards({ sockets, timers, clock }, ({ number }, one) => {
+  forwards = new TcpForwards({ sockets, timers, clock }, ({ number }, one) => {
     expect(number).toBe(5);
     accepted.push(one);
   });
