@@ -1,7 +1,7 @@
 /** What the control thread and a datapath worker say to each other. */
 import type { DnsUpstream } from '../config/dns.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
-import type { ForwardBinding } from '../gateway/forward-binding.ts';
+import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { TableMemory } from '../switch/tables.ts';
@@ -49,7 +49,8 @@ export type CommandMessage = Command & { readonly sequence: number };
 export type WorkerMessage =
   | { readonly type: 'running' }
   | { readonly type: 'done'; readonly sequence: number }
-  | { readonly type: 'watched'; readonly token: number };
+  | { readonly type: 'watched'; readonly token: number }
+  | { readonly type: 'gave-up'; readonly what: GivenUp };
 
 /** What a worker is started with. */
 export interface WorkerSetup {

@@ -21,6 +21,7 @@ import { MAX_NETWORKS } from '../config/limits.ts';
 import { TableAddressBook } from '../gateway/dns/address-book.ts';
 import { GatewayDns } from '../gateway/dns/dns.ts';
 import { EgressPolicies } from '../gateway/egress-policies.ts';
+import type { GivenUp } from '../gateway/forward-binding.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { HostServices } from '../gateway/host-services.ts';
 import { Outbox } from '../gateway/outbox.ts';
@@ -50,6 +51,16 @@ const WAKE_TOKEN = 0;
 /** Tokens from here on are the gateway's sockets; below are the ports', negative ones are watched descriptors */
 const FIRST_SOCKET_TOKEN = MAX_PORTS;
 
+/** What a datapath tells its thread. */
+export interface DatapathOwner {
+  /** The control thread has said something; the callee calls {@link Datapath.execute} */
+  commands(): void;
+  /** The watched descriptor with that token became readable */
+  watched(token: number): void;
+  /** A forward's connection was given up */
+  gaveUp(what: GivenUp): void;
+}
+
 export class Datapath {
   readonly #setup: WorkerSetup;
   readonly #clock = new Clock();
@@ -76,18 +87,12 @@ export class Datapath {
   readonly #policies = new EgressPolicies();
   readonly #services = new HostServices();
   readonly #dns: GatewayDns;
-  readonly #commands: () => void;
-  readonly #watched: (token: number) => void;
+  readonly #owner: DatapathOwner;
   #running = true;
 
-  /**
-   * @param commands called when the control thread has said something; it calls {@link execute}
-   * @param watched called with the token of a watched descriptor that became readable
-   */
-  constructor(setup: WorkerSetup, commands: () => void, watched: (token: number) => void) {
+  constructor(setup: WorkerSetup, owner: DatapathOwner) {
     this.#setup = setup;
-    this.#commands = commands;
-    this.#watched = watched;
+    this.#owner = owner;
     this.#tables = new Tables(setup.tables, setup.worker);
     this.#counters = new CounterBlock(setup.counters, setup.worker, MAX_PORTS);
     this.#heartbeats = new Int32Array(setup.heartbeats);
@@ -111,6 +116,7 @@ export class Datapath {
       policies: this.#policies,
       services: this.#services,
       dns: this.#dns,
+      gaveUp: (what) => owner.gaveUp(what),
     });
   }
 
@@ -136,7 +142,7 @@ export class Datapath {
         if (token >= FIRST_SOCKET_TOKEN) this.#sockets.dispatch(token, this.#epoll.events(i));
         else if (token > WAKE_TOKEN) this.#service(token);
         else if (token === WAKE_TOKEN) this.#wake();
-        else this.#watched(-token);
+        else this.#owner.watched(-token);
       }
       for (let i = 0; i < this.#timed.length; i++) this.#service(this.#timed[i] as number);
       this.#gateway.run();
@@ -155,7 +161,7 @@ export class Datapath {
 
   #wake(): void {
     clearEventfd(this.#setup.wakeFd);
-    this.#commands();
+    this.#owner.commands();
   }
 
   /** Moves one batch of frames on from the port they wait at. */
@@ -196,7 +202,7 @@ export class Datapath {
     egress.clear();
   }
 
-  /** Carries a command out. Called from the `commands` callback only. */
+  /** Carries a command out. Called from `commands` of its owner only. */
   execute(command: Command): void {
     switch (command.op) {
       case 'attach':

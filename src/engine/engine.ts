@@ -6,7 +6,7 @@
 import type { DnsUpstream } from '../config/dns.ts';
 import { TapswitchError } from '../errors.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
-import type { ForwardBinding } from '../gateway/forward-binding.ts';
+import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import { allocateTables, MAX_PORTS, Tables } from '../switch/tables.ts';
@@ -37,8 +37,11 @@ export class Engine {
   readonly #watchers = new Map<number, () => void>();
   #nextToken = 1;
 
-  /** @param workers number of datapath threads */
-  constructor(workers: number, log: Logger) {
+  /**
+   * @param workers number of datapath threads
+   * @param gaveUp called when a forward's connection was given up
+   */
+  constructor(workers: number, log: Logger, gaveUp: (what: GivenUp) => void) {
     const tables = allocateTables();
     // The control thread counts too, in a block behind the workers'.
     const counters = allocateCounters(workers + 1, MAX_PORTS);
@@ -52,7 +55,7 @@ export class Engine {
       const setup = { worker, tables, counters, heartbeats, startedSeconds };
       const watched = (token: number) => this.#watchers.get(token)?.();
       const died = () => this.tables.unlockDead(worker);
-      this.#threads.push(new WorkerThread(setup, log, watched, died));
+      this.#threads.push(new WorkerThread(setup, log, { watched, gaveUp, died }));
     }
   }
 

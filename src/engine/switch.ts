@@ -66,7 +66,7 @@ export class Switch {
   constructor(config: SwitchConfig, log: Logger) {
     this.#config = config;
     this.#log = log;
-    this.#engine = new Engine(config.workers, log);
+    this.#engine = new Engine(config.workers, log, (what) => this.#forwards.gaveUp(what));
     this.#links = new LinkWatch(this.#engine, log);
     this.#names = new NameService(this.#engine, log);
     this.#fastPaths = new FastPaths(log);

@@ -13,7 +13,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { DnsUpstream } from '../config/dns.ts';
 import { TapswitchError } from '../errors.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
-import type { ForwardBinding } from '../gateway/forward-binding.ts';
+import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import { allocateDescriptorSet, DescriptorSet } from '../sys/descriptor-set.ts';
 import { openEpoll } from '../sys/epoll.ts';
@@ -42,11 +42,20 @@ export interface VmRecord {
   readonly policy: Int32Array;
 }
 
+/** What a worker tells. */
+export interface WorkerEvents {
+  /** The watched descriptor with that token became readable */
+  watched(token: number): void;
+  /** A forward's connection was given up */
+  gaveUp(what: GivenUp): void;
+  /** The thread has died; its replacement is about to start */
+  died(): void;
+}
+
 export class WorkerThread {
   readonly #setup: ThreadSetup;
   readonly #log: Logger;
-  readonly #onWatched: (token: number) => void;
-  readonly #onDeath: () => void;
+  readonly #events: WorkerEvents;
   readonly #wakeFd = openEventfd();
   readonly #ports = new Map<number, PortBinding>();
   readonly #vms = new Map<number, VmRecord>();
@@ -64,15 +73,10 @@ export class WorkerThread {
   #replaced = 0;
   #stopping = false;
 
-  /**
-   * @param onWatched called with the token of a watched descriptor that became readable
-   * @param onDeath called when the thread has died, before its replacement starts
-   */
-  constructor(setup: ThreadSetup, log: Logger, onWatched: (token: number) => void, onDeath: () => void) {
+  constructor(setup: ThreadSetup, log: Logger, events: WorkerEvents) {
     this.#setup = setup;
     this.#log = log.child({ worker: setup.worker });
-    this.#onWatched = onWatched;
-    this.#onDeath = onDeath;
+    this.#events = events;
     this.#start();
   }
 
@@ -133,7 +137,7 @@ export class WorkerThread {
     for (const pending of this.#pending.values()) pending.orphaned = true;
     this.#replaced++;
     this.#log.error({ err: fault, ports: this.#ports.size }, 'datapath worker died; replacing it');
-    this.#onDeath();
+    this.#events.died();
     const restart = () => {
       if (this.#stopping) return;
       this.#start();
@@ -159,7 +163,8 @@ export class WorkerThread {
   }
 
   #hear(message: WorkerMessage): void {
-    if (message.type === 'watched') this.#onWatched(message.token);
+    if (message.type === 'watched') this.#events.watched(message.token);
+    else if (message.type === 'gave-up') this.#events.gaveUp(message.what);
     else if (message.type === 'running') this.#settle();
     else this.#resolve(message.sequence);
   }

@@ -9,9 +9,8 @@ function say(message: WorkerMessage): void {
   control.postMessage(message);
 }
 
-const datapath = new Datapath(
-  setup,
-  () => {
+const datapath = new Datapath(setup, {
+  commands() {
     // The loop never returns to the thread's own event loop, so messages are fetched, not delivered.
     for (let received = receiveMessageOnPort(control); received; received = receiveMessageOnPort(control)) {
       const command = received.message as CommandMessage;
@@ -19,7 +18,8 @@ const datapath = new Datapath(
       say({ type: 'done', sequence: command.sequence });
     }
   },
-  (token) => say({ type: 'watched', token }),
-);
+  watched: (token) => say({ type: 'watched', token }),
+  gaveUp: (what) => say({ type: 'gave-up', what }),
+});
 say({ type: 'running' });
 datapath.run();

@@ -11,6 +11,7 @@ import { MAX_FORWARD_PORTS } from '../config/limits.ts';
 import { type ForwardInput, VmSchema } from '../config/schema.ts';
 import { checkShape } from '../config/shape.ts';
 import { TapswitchError } from '../errors.ts';
+import type { GivenUp } from '../gateway/forward-binding.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type ForwardState, type ForwardWorkers, VmForwards } from './vm-forwards.ts';
 
@@ -112,6 +113,11 @@ export class ForwardTable {
     const vm = this.#vms.get(id);
     if (vm !== undefined) return vm;
     throw new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'Use an id that was attached.');
+  }
+
+  /** Notes that a connection of one of the forwards was given up. */
+  gaveUp(what: GivenUp): void {
+    for (const vm of this.#vms.values()) vm.gaveUp(what);
   }
 
   /** Ends a VM's forwards and their flows. */

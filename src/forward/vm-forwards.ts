@@ -10,7 +10,8 @@ import { type ForwardHost, formatListener, isExposed, type PortForward } from '.
 import { formatEndpoint, formatIp, ipv4Words, isIpv4, isSameIp } from '../config/ip.ts';
 import type { Protocol } from '../config/ports.ts';
 import { TapswitchError } from '../errors.ts';
-import type { ForwardBinding } from '../gateway/forward-binding.ts';
+import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
+import type { DropReason } from '../telemetry/drops.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { closeListener, type Listener, openListener } from './listener.ts';
 
@@ -71,6 +72,14 @@ function covers(host: ForwardHost, other: ForwardHost): boolean {
   const every = isSameIp(host.address, EVERY_ADDRESS) && isIpv4(other.address);
   return every || isSameIp(host.address, other.address);
 }
+
+/** What kept a forward's connection from the VM, in words. */
+const GIVEN_UP: Readonly<Partial<Record<DropReason, string>>> = {
+  'forward-no-carrier': 'nobody held the TAP of the VM',
+  'forward-no-address': 'the address or the MAC of the VM did not become known',
+  'forward-unanswered': 'the VM did not answer',
+  'forward-refused': 'nothing listened in the VM',
+};
 
 export class VmForwards {
   readonly loopback: number;
@@ -223,6 +232,16 @@ export class VmForwards {
       );
     }
     await this.#end(given, false);
+  }
+
+  /** Logs that a connection was given up, if it was one of these forwards'. */
+  gaveUp({ forward, reason, waitedMs }: GivenUp): void {
+    for (const served of this.#served) {
+      if (served.binding.number !== forward) continue;
+      const { host, guestPort } = this.#stateOf(served);
+      const said = GIVEN_UP[reason] ?? 'the VM could not be reached';
+      this.#log.warn({ host, guestPort, reason, waitedMs }, `connection reset: ${said}`);
+    }
   }
 
   /** Ends everything, flows included. */

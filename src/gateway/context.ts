@@ -5,6 +5,7 @@ import type { Clock } from '../sys/clock.ts';
 import type { CounterBlock } from '../telemetry/counters.ts';
 import type { GatewayDns } from './dns/dns.ts';
 import type { EgressPolicies } from './egress-policies.ts';
+import type { GivenUp } from './forward-binding.ts';
 import type { HostServices } from './host-services.ts';
 import type { Outbox } from './outbox.ts';
 import type { Sockets } from './sockets.ts';
@@ -25,4 +26,6 @@ export interface GatewayContext {
   /** What of the host is reachable at the gateway's address */
   readonly services: HostServices;
   readonly dns: GatewayDns;
+  /** Tells whoever keeps the log; a few a second for each VM at most */
+  readonly gaveUp: (what: GivenUp) => void;
 }

@@ -1,3 +1,14 @@
+import type { DropReason } from '../telemetry/drops.ts';
+
+/** A forward's connection that was reset since the VM was not to be had. */
+export interface GivenUp {
+  /** The forward's number */
+  readonly forward: number;
+  readonly reason: DropReason;
+  /** How long it was held, `ms` */
+  readonly waitedMs: number;
+}
+
 /** A listening socket of the host that leads into a VM. */
 export interface ForwardBinding {
   /** The forward's number, its name between the threads */

@@ -26,6 +26,15 @@ function failures(): Record<string, number> {
   return Object.fromEntries(drops.filter(([reason]) => reason.startsWith('forward-')));
 }
 
+/** What the log says of connections given up. */
+function logged() {
+  return stage.log
+    .filter(({ reason }) => reason !== undefined)
+    .map(({ vm, host, guestPort, reason, msg }) => ({ vm, host, guestPort, reason, msg }));
+}
+
+const PLACE = { vm: 'a', host: '127.0.0.1:15301', guestPort: 5301 };
+
 const forwards = [
   { listen: '15300:5300', wait: 10 },
   { listen: '15301:5301', wait: 1 },
@@ -54,6 +63,9 @@ test('guest that never listens: wait of a second -> reset after it, counted as f
   expect(ms).toBeGreaterThan(900);
   expect(ms).toBeLessThan(2000);
   expect(failures()).toEqual({ 'forward-refused': 1 });
+  expect(logged()).toEqual([
+    { ...PLACE, reason: 'forward-refused', msg: 'connection reset: nothing listened in the VM' },
+  ]);
   expect(openDescriptors()).toEqual(before);
 });
 
@@ -66,6 +78,9 @@ test('guest whose kernel drops every SYN: -> reset after the wait, counted as fo
   expect(result).toBe('ECONNRESET');
   expect(ms).toBeLessThan(2000);
   expect(failures()).toEqual({ 'forward-unanswered': 1 });
+  expect(logged()).toEqual([
+    { ...PLACE, reason: 'forward-unanswered', msg: 'connection reset: the VM did not answer' },
+  ]);
 });
 
 test('guest without an address: -> reset after the wait, counted as forward-no-address', async () => {
@@ -77,6 +92,13 @@ test('guest without an address: -> reset after the wait, counted as forward-no-a
   const { result } = await stage.probe(stage.host.path, '127.0.0.1', 15301);
   expect(result).toBe('ECONNRESET');
   expect(failures()).toEqual({ 'forward-no-address': 1 });
+  expect(logged()).toEqual([
+    {
+      ...PLACE,
+      reason: 'forward-no-address',
+      msg: 'connection reset: the address or the MAC of the VM did not become known',
+    },
+  ]);
 });
 
 test('TAP nobody holds: -> reset after the wait, counted as forward-no-carrier; held in time -> answered', async () => {
@@ -90,6 +112,9 @@ test('TAP nobody holds: -> reset after the wait, counted as forward-no-carrier; 
   const { result, ms } = await stage.probe(stage.host.path, '127.0.0.1', 15301);
   expect([result, ms > 900, ms < 2000]).toEqual(['ECONNRESET', true, true]);
   expect(failures()).toEqual({ 'forward-no-carrier': 1 });
+  expect(logged()).toEqual([
+    { ...PLACE, reason: 'forward-no-carrier', msg: 'connection reset: nobody held the TAP of the VM' },
+  ]);
   await runIn(guest.namespace, ['ip', 'link', 'set', 'eth0', 'up']);
   expect((await held).result).toBe('heard a');
 });

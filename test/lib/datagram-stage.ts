@@ -103,6 +103,7 @@ export class DatagramStage {
       policies: this.policies,
       services: this.services,
       dns: new GatewayDns(this.sockets, clock, this.#timers, NOBODY_BY_NAME),
+      gaveUp: () => {},
     };
     const icmp = new GatewayIcmp(tables, clock, counters);
     const icmpv6 = new GatewayIcmpv6(tables, clock, counters, new NeighbourDiscovery(tables, forwarder));

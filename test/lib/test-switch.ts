@@ -6,6 +6,7 @@ import { EgressQueues } from '../../src/engine/egress.ts';
 import { TableAddressBook } from '../../src/gateway/dns/address-book.ts';
 import { GatewayDns } from '../../src/gateway/dns/dns.ts';
 import { EgressPolicies } from '../../src/gateway/egress-policies.ts';
+import type { GivenUp } from '../../src/gateway/forward-binding.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import { HostServices } from '../../src/gateway/host-services.ts';
 import { Outbox } from '../../src/gateway/outbox.ts';
@@ -104,6 +105,8 @@ export class TestSwitch {
   floods = 0;
   /** Frames that the gateway kept */
   kept = 0;
+  /** Forwarded connections given up that were told of */
+  readonly givenUp: GivenUp[] = [];
   readonly #reader: CounterReader;
   readonly #egress = new EgressQueues();
   /** The switch's ports, wrapped where a test says so, and the two ends of each port's cable */
@@ -141,6 +144,7 @@ export class TestSwitch {
       policies,
       services,
       dns,
+      gaveUp: (what) => this.givenUp.push(what),
     });
   }
 

@@ -6,6 +6,7 @@
  * accepted connection is held while the guest is asked, which may have no carrier, no known address, or nothing
  * listening yet; each of these is tried again every {@link AGAIN_MS} until the forward's patience is over.
  */
+import { RateLimit } from '../../switch/rate-limit.ts';
 import { ADDRESS_UNKNOWN } from '../../switch/tables.ts';
 import { drop, KEPT } from '../../switch/verdict.ts';
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../../sys/epoll.ts';
@@ -55,6 +56,9 @@ const HOST_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 const AGAIN_MS = 100;
 /** Silence after which a SYN is sent again, `ms`: the guest is on this machine */
 const SYN_AGAIN_MS = 250;
+/** Connections given up that are told of, for each VM; the counters have all */
+const REPORTS_PER_SECOND = 1;
+const REPORT_BURST = 5;
 /** Ports of the gateway's that forwarded connections come from (RFC 6335: the dynamic ones) */
 const FIRST_EPHEMERAL = 49_152;
 const EPHEMERALS = 65_536 - FIRST_EPHEMERAL;
@@ -86,6 +90,7 @@ export class Opening {
   readonly #output: TcpOutput;
   readonly #owner: FlowOwner;
   readonly #notices: Notices;
+  readonly #reports: RateLimit;
   readonly #key = new FlowKey();
   readonly #ends = new Int32Array(2);
   #nextPort = unguessable() & 0x3fff;
@@ -95,6 +100,7 @@ export class Opening {
     this.#flows = flows;
     this.#output = output;
     this.#owner = owner;
+    this.#reports = new RateLimit(context.clock, REPORTS_PER_SECOND, REPORT_BURST);
     this.#notices = new Notices(context.tables, context.outbox);
   }
 
@@ -280,11 +286,13 @@ export class Opening {
 
   /** Time for another try, or to give up. */
   again(flow: TcpFlow): void {
-    const { clock, counters, tables } = this.#context;
+    const { clock, counters, tables, gaveUp } = this.#context;
     const waited = (clock.ms - flow.sinceMs) | 0;
     const patience = Math.max(flow.waitMs, flow.openFailure === UNANSWERED ? SYN_AGAIN_MS * 4 : 0);
     if (waited >= patience) {
-      counters.dropped(flow.port, DROP[OPEN_FAILURES[flow.openFailure] as DropReason], 1);
+      const reason = OPEN_FAILURES[flow.openFailure] as DropReason;
+      counters.dropped(flow.port, DROP[reason], 1);
+      if (this.#reports.take(flow.port)) gaveUp({ forward: flow.forward, reason, waitedMs: waited });
       this.#owner.abort(flow);
       return;
     }

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { STATE_NAMES } from '../../../src/gateway/tcp/flow.ts';
 import { ACK, FIN, RST, SYN } from '../../lib/frames.ts';
+import { connectedPair } from '../../lib/socket-pair.ts';
 import { pattern, type ScriptOptions, SYN_OPTIONS, TcpScript, text } from '../../lib/tcp-script.ts';
 
 const scripts: TcpScript[] = [];
@@ -87,6 +88,18 @@ describe('syn-sent', () => {
     script.pass(100);
     expect(script.read()).toBe('reset');
     expect(script.drops).toEqual({ 'forward-refused': 1 });
+  });
+
+  test('many given up at once -> each is counted, five are told of', () => {
+    const script = accepted({ kind: 'tcp' });
+    for (let i = 1; i < 20; i++) {
+      const forward = { number: 7, port: script.port, guestPort: 80, waitMs: 0 };
+      script.net.gateway.tcp.accept(forward, connectedPair('tcp').near);
+    }
+    script.pass(1000);
+    expect(script.drops).toEqual({ 'forward-unanswered': 20 });
+    const told = { forward: 7, reason: 'forward-unanswered', waitedMs: 1000 };
+    expect(script.net.givenUp).toEqual(new Array(5).fill(told));
   });
 
   test('silence -> SYN again every 250 ms, given up as forward-unanswered', () => {
