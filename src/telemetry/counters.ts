@@ -10,7 +10,8 @@ const RX_FRAMES = 0;
 const RX_BYTES = 1;
 const TX_FRAMES = 2;
 const TX_BYTES = 3;
-const DROPS = 4;
+const REFUSALS = 4;
+const DROPS = 5;
 const CELLS_PER_PORT = DROPS + DROP_REASONS.length;
 const CELL_BYTES = Float64Array.BYTES_PER_ELEMENT;
 
@@ -52,6 +53,11 @@ export class CounterBlock {
     this.#cells[base + TX_BYTES]! += bytes;
   }
 
+  /** Counts attempts to send that the port's device had no room for and has counted, too; whatever became of the frame. */
+  refused(port: number, attempts: number): void {
+    this.#cells[port * CELLS_PER_PORT + REFUSALS]! += attempts;
+  }
+
   dropped(port: number, reason: number, frames: number): void {
     this.#cells[port * CELLS_PER_PORT + DROPS + reason]! += frames;
   }
@@ -88,6 +94,11 @@ export class CounterReader {
       txBytes: this.#sum(port, TX_BYTES),
       drops,
     };
+  }
+
+  /** Attempts to send that a port's device had no room for: not each was a frame's last. */
+  refusals(port: number): number {
+    return this.#sum(port, REFUSALS);
   }
 
   /** Zeroes a port's cells before its number is used again; no worker may know the port at that moment. */

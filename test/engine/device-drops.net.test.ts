@@ -1,0 +1,186 @@
+/** Frames that a TAP's own queue drops, unseen by the datapath, and those it refuses us: each is counted once. */
+import { readSync, writeSync } from 'node:fs';
+import type { Switch } from 'tapswitch';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { indexOf, withRoutes } from '../../src/lab/netns-guest.ts';
+import { BpfMap } from '../../src/sys/bpf.ts';
+import { close, ioctlValue } from '../../src/sys/libc.ts';
+import { inNamespace } from '../../src/sys/netns.ts';
+import { createPersistentTap, removePersistentTap } from '../../src/sys/tun.ts';
+import { GSO_TCPV4 } from '../../src/wire/vnet.ts';
+import { addressOf, macOf, Stage } from '../lib/engine-stage.ts';
+import { ipv4Tcp, ipv4Udp, type Station, withVnet } from '../lib/frames.ts';
+
+const WAIT = { timeout: 5000, interval: 10 };
+/** What a TAP has at least, once attached */
+const QUEUE = 1000;
+const TUNSETOFFLOAD = 0x400454d0;
+const [SENDER, STUCK] = [21, 22];
+
+function bpfAllowed(): boolean {
+  try {
+    close(new BpfMap(4, 4, 1).fd);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+let stage: Stage;
+
+beforeEach(() => {
+  stage = new Stage();
+});
+
+afterEach(() => stage.end());
+
+const station = (n: number): Station => ({ mac: macOf(n), ip: addressOf(n) });
+const ENDS = { from: station(SENDER), to: station(STUCK) };
+const FRAME = ipv4Udp({ ...ENDS, data: new Uint8Array(100) });
+
+function createTap(n: number): void {
+  inNamespace(stage.host.path, () => createPersistentTap(`t${n}`));
+}
+
+async function attach(sw: Switch, n: number): Promise<void> {
+  const { mac, ip } = station(n);
+  await sw.attach(`vm${n}`, { tap: `t${n}`, netns: stage.host.path, mac, ip });
+}
+
+/** A switch with a VM that sends and one whose VMM never reads; its descriptor and the sender's. */
+async function start(fastPath: 'auto' | 'off') {
+  const sw = await stage.start({ fastPath });
+  const held = [SENDER, STUCK].map((n) => {
+    createTap(n);
+    return stage.holdTap(`t${n}`);
+  });
+  for (const n of [SENDER, STUCK]) await attach(sw, n);
+  const ready = () => [SENDER, STUCK].every((n) => sw.stats().vms[`vm${n}`]?.carrier);
+  await vi.waitFor(() => expect(ready()).toBe(true), WAIT);
+  // Announcements are on their way, and the fast path learns what it needs once every 100 ms.
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  const [sender, stuck] = held as [(typeof held)[0], (typeof held)[0]];
+  return { sw, sender, stuck };
+}
+
+function write(fd: number, frame: Uint8Array, times: number): void {
+  for (let i = 0; i < times; i++) writeSync(fd, frame);
+}
+
+const counted = (sw: Switch) => {
+  const { txFrames = 0, drops = {} } = sw.stats().vms[`vm${STUCK}`] ?? {};
+  return { txFrames, drops };
+};
+
+function deviceDropped(name: string): Promise<number> {
+  return stage
+    .run('ip', '-s', '-j', 'link', 'show', name)
+    .then((text) => JSON.parse(text)[0].stats64.tx.dropped);
+}
+
+test.skipIf(!bpfAllowed())(
+  'fast path to a VMM that does not read: -> what its TAP drops is counted, once, and no more when asked again',
+  async () => {
+    const { sw, sender } = await start('auto');
+    const before = counted(sw).txFrames;
+    write(sender.fd, FRAME, QUEUE + 500);
+    await vi.waitFor(() => expect(counted(sw).txFrames).toBe(before + QUEUE + 500), WAIT);
+    // The gateway's announcements lie in the queue already.
+    const all = await deviceDropped(`t${STUCK}`);
+    await vi.waitFor(() => expect(counted(sw).drops).toEqual({ 'device-queue-full': all }), WAIT);
+    const { drops } = counted(sw);
+    expect(drops['device-queue-full']).toBeGreaterThanOrEqual(500);
+    expect(drops['device-queue-full']).toBeLessThan(520);
+    expect(counted(sw).drops).toEqual(drops);
+    expect(sw.stats().vms[`vm${SENDER}`]?.drops).toEqual({});
+  },
+);
+
+test('datapath to a VMM that does not read, or a little: -> a refusal is queue-full, and not counted twice', async () => {
+  const { sw, sender, stuck } = await start('off');
+  const room = new Uint8Array(70_000);
+  for (let burst = 0; burst < 30; burst++) {
+    write(sender.fd, FRAME, 100);
+    // Room for some frames of a batch, and for one that has just been refused
+    for (let i = 0; burst % 3 === 2 && i < 30; i++) readSync(stuck.fd, room);
+    expect(counted(sw).drops['device-queue-full']).toBeUndefined();
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  await vi.waitFor(() => expect(counted(sw).drops['queue-full']).toBeGreaterThanOrEqual(500), WAIT);
+  const { drops } = counted(sw);
+  expect(await deviceDropped(`t${STUCK}`)).toBeGreaterThanOrEqual(drops['queue-full'] as number);
+  for (let i = 0; i < 3; i++) expect(counted(sw).drops).toEqual(drops);
+  expect(drops).toEqual({ 'queue-full': drops['queue-full'] });
+});
+
+test('segments for a VMM that segments nothing, and then does not read: -> those lost counted, refusals got round not', async () => {
+  const { sw, sender, stuck } = await start('off');
+  expect(ioctlValue(stuck.fd, TUNSETOFFLOAD, 0)).toBe(0);
+  const frame = withVnet(ipv4Tcp({ ...ENDS, data: new Uint8Array(5000) }), {
+    flags: 1,
+    gsoType: GSO_TCPV4,
+    headerLength: 54,
+    gsoSize: 1000,
+    checksumStart: 34,
+    checksumOffset: 16,
+  });
+  write(sender.fd, frame, 100);
+  const { txFrames } = counted(sw);
+  await vi
+    .waitFor(() => expect(counted(sw).txFrames).toBeGreaterThanOrEqual(txFrames + 100), WAIT)
+    .catch(() => {});
+  expect(counted(sw).drops).toEqual({});
+  write(sender.fd, frame, 200);
+  await vi.waitFor(() => {
+    const { drops } = counted(sw);
+    expect(drops['device-queue-full']).toBeGreaterThanOrEqual(500);
+    expect(drops['device-queue-full']).toBeLessThan(520);
+  }, WAIT);
+});
+
+test('detached and attached again, its TAP still full: -> counts from zero', async () => {
+  const { sw, sender } = await start('off');
+  write(sender.fd, FRAME, QUEUE + 200);
+  await vi.waitFor(() => expect(counted(sw).drops['queue-full']).toBeGreaterThanOrEqual(200), WAIT);
+  await sw.detach(`vm${STUCK}`);
+  await attach(sw, STUCK);
+  await vi.waitFor(() => expect(sw.stats().vms[`vm${STUCK}`]?.carrier).toBe(true), WAIT);
+  const { drops } = counted(sw);
+  expect(drops['device-queue-full'] ?? 0).toBe(0);
+  expect(drops['queue-full'] ?? 0).toBeLessThan(20);
+});
+
+test.skipIf(!bpfAllowed())(
+  'TAP that vanished and came back, counting from zero: -> the figure goes on',
+  async () => {
+    const { sw, sender, stuck } = await start('auto');
+    write(sender.fd, FRAME, QUEUE + 300);
+    await vi.waitFor(() => expect(counted(sw).drops['device-queue-full']).toBeGreaterThanOrEqual(300), WAIT);
+    const first = counted(sw).drops['device-queue-full'] as number;
+    stuck.release();
+    inNamespace(stage.host.path, () => removePersistentTap(`t${STUCK}`));
+    await vi.waitFor(() => expect(sw.stats().vms[`vm${STUCK}`]?.plugged).toBe(false), WAIT);
+    expect(counted(sw).drops['device-queue-full']).toBe(first);
+    stage.holdTap(`t${STUCK}`);
+    await vi.waitFor(
+      () => expect(sw.stats().vms[`vm${STUCK}`]).toMatchObject({ plugged: true, carrier: true }),
+      WAIT,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(counted(sw).drops['device-queue-full']).toBe(first);
+    write(sender.fd, FRAME, QUEUE + 50);
+    await vi.waitFor(() => {
+      expect(counted(sw).drops['device-queue-full']).toBeGreaterThanOrEqual(first + 50);
+      expect(counted(sw).drops['device-queue-full']).toBeLessThan(first + 70);
+    }, WAIT);
+  },
+);
+
+test('veth whose other end is down: -> what it counts as dropped is not called a full queue', async () => {
+  const guest = await stage.guest(11);
+  const sw = await stage.start();
+  await sw.attach('a', stage.vm(11));
+  withRoutes(guest.namespace, (routes) => routes.changeLink(indexOf(routes, 'eth0'), { up: false }));
+  await vi.waitFor(() => expect(sw.stats().vms.a?.carrier).toBe(false), WAIT);
+  expect(sw.stats().vms.a?.drops['device-queue-full']).toBeUndefined();
+});
