@@ -47,6 +47,11 @@ export class CounterBlock {
     this.#cells[base + RX_BYTES]! += bytes;
   }
 
+  /** Bytes this worker has taken in from the port so far. */
+  receivedBytes(port: number): number {
+    return this.#cells[port * CELLS_PER_PORT + RX_BYTES] as number;
+  }
+
   sent(port: number, frames: number, bytes: number): void {
     const base = port * CELLS_PER_PORT;
     this.#cells[base + TX_FRAMES]! += frames;
