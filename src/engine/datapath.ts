@@ -46,7 +46,8 @@ import { ReceiveTurns } from './receive-turns.ts';
 
 /** Longest sleep, `ms`: a thread inside a foreign call cannot be ended, so it comes out of it now and then. */
 const MAX_SLEEP_MS = 500;
-const EVENTS_PER_WAIT = 64;
+/** Many: with thousands of flows at one VM, what is ready at another is not to wait for dozens of rounds. */
+const EVENTS_PER_WAIT = 512;
 const WAKE_TOKEN = 0;
 /** Tokens from here on are the gateway's sockets; below are the ports', negative ones are watched descriptors */
 const FIRST_SOCKET_TOKEN = MAX_PORTS;
