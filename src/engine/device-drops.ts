@@ -6,12 +6,19 @@
  * the datapath, which goes past that queue, hears of each refusal (ENOBUFS) and counts it. The rest of the device's
  * figure is what would be lost without a trace. Only a TAP is asked: other devices count other things there.
  *
- * The two figures are not read at one moment, and a refusal that the device has counted may not have been counted by
- * us yet, one for each thread. So many are left out of a fresh figure; those of the figure read before are certain by
- * now. What is shown may thus be a little late, and never falls. A device that refuses frames without counting them
- * (a stopped queue) makes it too low, never too high.
+ * The two figures are not read at one moment: refusals that the device has counted may not have been counted by us
+ * yet, two for each thread at most (a frame at which one call ended, and with which the next began), and a thread that
+ * the kernel has put aside there counts them when it runs again. So many of a figure are left out until it is old. What
+ * is shown may thus be late by a few frames, and never falls. A device that refuses frames without counting them (a
+ * stopped queue) makes it too low, never too high.
  */
+import { nowSeconds } from '../sys/clock.ts';
 import type { LinkStatistics } from '../sys/link-statistics.ts';
+
+/** Attempts of one thread's that a device may have refused and the thread not counted yet */
+const LATE_PER_THREAD = 2;
+/** Age from which on every thread has counted what a figure contains, `s`, of a clock of whole seconds */
+const SETTLED_SECONDS = 2;
 
 /** By how much one counter grows beyond another that accounts for a part of it, a little later. */
 export class Surplus {
@@ -19,25 +26,37 @@ export class Surplus {
   /** The counters at the beginning */
   #total: number;
   #known: number;
-  #previous: number;
+  #last: number;
+  /** An earlier total, and when it was read; the latest of which all is known that ever will be */
+  #earlier: number;
+  #earlierSeconds: number;
+  #settled: number;
   #taken = 0;
 
   /**
    * @param known what of `total` is accounted for elsewhere; both as they stand at the beginning
    * @param late how much of `total` may not be in `known` yet at any moment
    */
-  constructor(total: number, known: number, late: number) {
+  constructor(total: number, known: number, late: number, seconds: number) {
+    this.#late = late;
     this.#total = total;
     this.#known = known;
-    this.#previous = total;
-    this.#late = late;
+    this.#last = total;
+    this.#earlier = total;
+    this.#earlierSeconds = seconds;
+    this.#settled = total;
   }
 
   /** What is certain by now and has not been taken yet. */
-  take(total: number, known: number): number {
-    if (total < this.#previous) this.#beginAgain(total, known);
-    const certain = Math.max(this.#previous, total - this.#late);
-    this.#previous = total;
+  take(total: number, known: number, seconds: number): number {
+    if (total < this.#last) this.#beginAgain(total, known);
+    this.#last = total;
+    if (seconds - this.#earlierSeconds >= SETTLED_SECONDS) {
+      this.#settled = this.#earlier;
+      this.#earlier = total;
+      this.#earlierSeconds = seconds;
+    }
+    const certain = Math.max(this.#settled, total - this.#late);
     const fresh = Math.max(0, certain - this.#total - (known - this.#known) - this.#taken);
     this.#taken += fresh;
     return fresh;
@@ -47,7 +66,8 @@ export class Surplus {
   #beginAgain(total: number, known: number): void {
     this.#total = total;
     this.#known = known;
-    this.#previous = total;
+    this.#earlier = total;
+    this.#settled = total;
     this.#taken = 0;
   }
 }
@@ -66,13 +86,14 @@ export class DeviceDrops {
   constructor(statistics: LinkStatistics, index: number, refused: number, threads: number) {
     this.#statistics = statistics;
     this.#index = index;
-    this.#surplus = new Surplus(statistics.transmitDropped(index) ?? 0, refused, threads);
+    const dropped = statistics.transmitDropped(index) ?? 0;
+    this.#surplus = new Surplus(dropped, refused, LATE_PER_THREAD * threads, nowSeconds());
   }
 
   /** Frames dropped since this was last asked, `refused()` ones left out. An interface that is gone has no more. */
   take(refused: () => number): number {
     const dropped = this.#statistics.transmitDropped(this.#index);
     // In this order: what is refused meanwhile is known already.
-    return dropped === undefined ? 0 : this.#surplus.take(dropped, refused());
+    return dropped === undefined ? 0 : this.#surplus.take(dropped, refused(), nowSeconds());
   }
 }
