@@ -150,6 +150,11 @@ export class Engine {
     return this.#counters.read(port);
   }
 
+  /** Attempts of the workers to send that a port's device had no room for. */
+  refusals(port: number): number {
+    return this.#counters.refusals(port);
+  }
+
   /** Per worker: a number that advances at least once a second while it lives, and how often it was replaced. */
   workers(): { heartbeat: number; replaced: number }[] {
     return this.#threads.map((thread, worker) => ({

@@ -11,11 +11,14 @@ import { ADDRESS_CONFIGURED, KIND_HOST } from '../switch/tables.ts';
 import { nowSeconds } from '../sys/clock.ts';
 import { SysError } from '../sys/errno.ts';
 import { close } from '../sys/libc.ts';
+import { LinkStatistics } from '../sys/link-statistics.ts';
 import type { Link } from '../sys/rtnetlink.ts';
 import { openPersistentTap } from '../sys/tun.ts';
+import { DROP } from '../telemetry/drops.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { formatIpv4 } from '../wire/ipv4.ts';
 import { formatMac, macHigh, macLow } from '../wire/mac.ts';
+import { DeviceDrops } from './device-drops.ts';
 import type { Engine } from './engine.ts';
 import { findTapHolder } from './holder.ts';
 import { withLinks } from './namespace.ts';
@@ -55,6 +58,9 @@ function notOurs(name: string, error: SysError): TapswitchError {
 interface OpenHostPort {
   readonly fd: number;
   readonly index: number;
+  readonly statistics: LinkStatistics;
+  /** What the host sent and the interface dropped, since nothing took it in time */
+  readonly drops: DeviceDrops;
   /** The interface was not there before */
   readonly made: boolean;
 }
@@ -64,6 +70,7 @@ function openInterface(network: NetworkConfig, hostPort: HostPortConfig): OpenHo
   return withLinks(hostPort.netns, (links) => {
     const made = links.linkByName(hostPort.name) === undefined;
     let fd: number;
+    let statistics: LinkStatistics | undefined;
     try {
       fd = openPersistentTap(hostPort.name);
     } catch (error) {
@@ -79,12 +86,20 @@ function openInterface(network: NetworkConfig, hostPort: HostPortConfig): OpenHo
       links.changeLink(link.index, link.mac === mac ? changes : { ...changes, mac });
       links.changeLink(link.index, { up: true });
       links.addAddress(link.index, `${formatIpv4(hostPort.address)}/${network.subnet.prefix}`);
-      return { fd, index: link.index, made };
+      statistics = new LinkStatistics();
+      const drops = new DeviceDrops(statistics, link.index, 0, 0);
+      return { fd, index: link.index, statistics, drops, made };
     } catch (error) {
+      statistics?.close();
       close(fd);
       throw error;
     }
   });
+}
+
+function release({ fd, statistics }: OpenHostPort): void {
+  statistics.close();
+  close(fd);
 }
 
 export interface HostPortOptions {
@@ -147,6 +162,13 @@ export class HostPort {
     await engine.plug(this.number, { network: id, kind: 'tap', fd });
   }
 
+  /** Adds to the port's counters what the datapath could not see: frames of the host's that were lost before it. */
+  collect(): void {
+    // None of them are ours: what the datapath sends goes the other way.
+    const lost = this.#open?.drops.take(() => 0) ?? 0;
+    if (lost > 0) this.#options.engine.own.dropped(this.number, DROP['receive-overflow'], lost);
+  }
+
   /** Takes note of news of the interface: changed, come back, or gone (`undefined`). */
   hear(link: Link | undefined): void {
     this.#work = this.#work
@@ -162,7 +184,7 @@ export class HostPort {
     if (gone !== undefined) {
       engine.tables.setCarrier(this.number, false);
       await engine.unplug(this.number);
-      close(gone.fd);
+      release(gone);
     }
     this.#open = openInterface(this.network, this.config);
     await this.#plug(this.#open.fd);
@@ -183,7 +205,7 @@ export class HostPort {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#work;
-    if (this.#open !== undefined) close(this.#open.fd);
+    if (this.#open !== undefined) release(this.#open);
     this.#open = undefined;
   }
 }

@@ -286,9 +286,9 @@ export class Switch {
   /** Counters and state of every port, since each was attached. */
   stats(): SwitchStats {
     this.#checkOpen();
+    for (const port of [...this.#vms.values(), ...this.#hostPorts]) port.collect();
     const vms: Record<string, PortState> = {};
     for (const [id, port] of this.#vms) {
-      port.collect();
       const state = this.#state(port.number, port.vm.tap, port.vm.network, port.plugged);
       vms[id] = { ...state, ...this.#forwards.stateOf(id) };
     }

@@ -24,6 +24,7 @@ import type { Link } from '../sys/rtnetlink.ts';
 import { DROP } from '../telemetry/drops.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { macHigh, macLow, macOf } from '../wire/mac.ts';
+import { DeviceDrops } from './device-drops.ts';
 import type { Engine } from './engine.ts';
 import { hasCarrier, type OpenTap, openVmTap } from './vm-tap.ts';
 import type { VmRecord } from './worker-thread.ts';
@@ -50,6 +51,8 @@ export class VmPort {
   readonly #options: VmPortOptions;
   readonly #log: Logger;
   #tap: OpenTap | undefined;
+  #deviceDrops: DeviceDrops | undefined;
+  readonly #refused = (): number => this.#options.engine.refusals(this.number);
   #work: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -112,6 +115,10 @@ export class VmPort {
     const tap = openVmTap(this.vm, guard);
     this.#tap = tap;
     try {
+      if (tap.statistics !== undefined) {
+        const threads = engine.workers().length;
+        this.#deviceDrops = new DeviceDrops(tap.statistics, tap.index, this.#refused(), threads);
+      }
       this.#joinFastPath(tap);
       const vm = this.#record();
       await engine.plug(this.number, { network, kind: 'packet', fd: tap.fd, faults, vm });
@@ -154,6 +161,8 @@ export class VmPort {
       this.#options.fastPath?.detach(tap.index);
     } finally {
       this.#tap = undefined;
+      this.#deviceDrops = undefined;
+      tap.statistics?.close();
       await this.#options.engine.unplug(this.number);
       close(tap.fd);
     }
@@ -222,12 +231,14 @@ export class VmPort {
     else await this.#setCarrier(hasCarrier(link));
   }
 
-  /** Adds to the port's counters what the datapath could not see: frames lost before it, and the fast path's. */
+  /** Adds to the port's counters what the datapath could not see: the fast path's frames, and what the kernel lost. */
   collect(): void {
     if (this.#tap === undefined) return;
     const { engine, fastPath } = this.#options;
     const lost = takeReceiveOverflow(this.#tap.fd);
     if (lost > 0) engine.own.dropped(this.number, DROP['receive-overflow'], lost);
+    const full = this.#deviceDrops?.take(this.#refused) ?? 0;
+    if (full > 0) engine.own.dropped(this.number, DROP['device-queue-full'], full);
     if (fastPath === undefined) return;
     const fast = fastPath.take(this.#tap.index);
     engine.own.received(this.number, fast.rxFrames, fast.rxBytes);

@@ -8,12 +8,15 @@
 import type { VmConfig } from '../config/resolve.ts';
 import { TapswitchError } from '../errors.ts';
 import { applyGuard, type GuardKind } from '../port/guard.ts';
+import { LinkStatistics } from '../sys/link-statistics.ts';
 import { openPacketSocket } from '../sys/packet-socket.ts';
 import type { Link, RouteSocket } from '../sys/rtnetlink.ts';
 import { withLinks } from './namespace.ts';
 import { explaining } from './system-errors.ts';
 
 const ARPHRD_ETHER = 1;
+/** The driver's name */
+const KIND_TAP = 'tun';
 /** Frames the kernel queues for a slow VMM, where the TAP has less */
 const QUEUE_FRAMES = 1000;
 /** Bound of what the kernel queues for the switch per VM, `bytes` of its own accounting */
@@ -23,6 +26,8 @@ export interface OpenTap {
   readonly fd: number;
   readonly index: number;
   readonly carrier: boolean;
+  /** Reads what it counts, where it is a TAP: what other devices count as dropped says something else */
+  readonly statistics: LinkStatistics | undefined;
 }
 
 /** Whether frames can pass: the interface is up, and something is at its other end. */
@@ -81,6 +86,8 @@ export function openVmTap(vm: VmConfig, guard: GuardKind | undefined): OpenTap {
     if (link.master !== 0) links.changeLink(link.index, { master: 0 });
     if (!link.up) links.changeLink(link.index, { up: true });
     const fd = explaining('CAP_NET_RAW', () => openPacketSocket(link.index, SOCKET_BUFFER_BYTES));
-    return { fd, index: link.index, carrier: hasCarrier(links.linkByIndex(link.index)) };
+    const carrier = hasCarrier(links.linkByIndex(link.index));
+    const statistics = link.kind === KIND_TAP ? new LinkStatistics() : undefined;
+    return { fd, index: link.index, carrier, statistics };
   });
 }

@@ -6,7 +6,7 @@
  */
 import { nowSeconds } from '../sys/clock.ts';
 import { lacksSegmentation } from '../sys/device-features.ts';
-import { EINVAL } from '../sys/errno.ts';
+import { EINVAL, ENOBUFS } from '../sys/errno.ts';
 import { errno, recvmmsg, sendmmsg } from '../sys/libc.ts';
 import { MessageVector, MSG_DONTWAIT, MSG_TRUNC } from '../sys/message-vector.ts';
 import {
@@ -59,6 +59,8 @@ export class PacketPort implements Port {
   #askedAtSeconds = 0;
   #asked = 0;
   #lacking = 0;
+  /** Whether the last call ended at a frame without a word why (sendmmsg(2)): the device may have counted that refusal */
+  #stopped = false;
 
   /**
    * @param fd an AF_PACKET socket, see sys/packet-socket
@@ -113,7 +115,7 @@ export class PacketPort implements Port {
         sent += result;
         continue;
       }
-      const reason = sendFailure(errno());
+      const reason = this.#failure();
       const type = vnet.gsoType(batch.view, batch.start[slots[first + at] as number] as number);
       if (reason === DROP['queue-full'] && this.#sendSegmented(type, vector.headerAddress(at))) {
         sent++;
@@ -138,7 +140,7 @@ export class PacketPort implements Port {
         at += result;
         continue;
       }
-      const reason = sendFailure(errno());
+      const reason = this.#failure();
       const type = vnet.gsoType(queue.view, queue.headers(at));
       if (reason !== DROP['queue-full'] || !this.#sendSegmented(type, vector.headerAddress(at))) {
         this.#counters.dropped(this.#number, reason, 1);
@@ -150,17 +152,35 @@ export class PacketPort implements Port {
     this.#counters.sent(this.#number, count - refused, queue.sentBytes(first, count));
   }
 
+  /** Drop reason for the send that has just failed. */
+  #failure(): number {
+    const error = errno();
+    if (error === ENOBUFS) this.#counters.refused(this.#number, this.#stopped ? 2 : 1);
+    this.#stopped = false;
+    return sendFailure(error);
+  }
+
   /**
    * `sendmmsg` of `count` headers. A frame that {@link receive} counts bad-offload, met behind others in the same call, leaves
    * its EINVAL for whichever call on the socket comes next (recvmmsg(2), BUGS): what is refused twice is refused for its
    * own sake.
    */
   #send(headers: number, count: number): number {
-    const sent = sendmmsg(this.fd, headers, count, MSG_DONTWAIT);
+    const sent = this.#sendOnce(headers, count);
     if (sent > 0 || errno() !== EINVAL) return sent;
-    const again = sendmmsg(this.fd, headers, count, MSG_DONTWAIT);
+    const again = this.#sendOnce(headers, count);
     if (again > 0 || errno() !== EINVAL) this.#counters.dropped(this.#number, DROP['bad-offload'], 1);
     return again;
+  }
+
+  #sendOnce(headers: number, count: number): number {
+    const sent = sendmmsg(this.fd, headers, count, MSG_DONTWAIT);
+    if (sent > 0) {
+      // Taken at the second attempt: it was for want of room that the first was refused.
+      if (this.#stopped) this.#counters.refused(this.#number, 1);
+      this.#stopped = sent < count;
+    }
+    return sent;
   }
 
   /**

@@ -10,7 +10,8 @@ const RX_FRAMES = 0;
 const RX_BYTES = 1;
 const TX_FRAMES = 2;
 const TX_BYTES = 3;
-const DROPS = 4;
+const REFUSALS = 4;
+const DROPS = 5;
 const CELLS_PER_PORT = DROPS + DROP_REASONS.length;
 const CELL_BYTES = Float64Array.BYTES_PER_ELEMENT;
 
@@ -46,10 +47,20 @@ export class CounterBlock {
     this.#cells[base + RX_BYTES]! += bytes;
   }
 
+  /** Bytes this worker has taken in from the port so far. */
+  receivedBytes(port: number): number {
+    return this.#cells[port * CELLS_PER_PORT + RX_BYTES] as number;
+  }
+
   sent(port: number, frames: number, bytes: number): void {
     const base = port * CELLS_PER_PORT;
     this.#cells[base + TX_FRAMES]! += frames;
     this.#cells[base + TX_BYTES]! += bytes;
+  }
+
+  /** Counts attempts to send that the port's device had no room for and has counted, too; whatever became of the frame. */
+  refused(port: number, attempts: number): void {
+    this.#cells[port * CELLS_PER_PORT + REFUSALS]! += attempts;
   }
 
   dropped(port: number, reason: number, frames: number): void {
@@ -88,6 +99,11 @@ export class CounterReader {
       txBytes: this.#sum(port, TX_BYTES),
       drops,
     };
+  }
+
+  /** Attempts to send that a port's device had no room for: not each was a frame's last. */
+  refusals(port: number): number {
+    return this.#sum(port, REFUSALS);
   }
 
   /** Zeroes a port's cells before its number is used again; no worker may know the port at that moment. */

@@ -32,6 +32,7 @@ export const DROP_REASONS = [
   'forward-no-address', // the same: the VM did not say its address, or answer ARP
   'forward-unanswered', // the same: the VM did not answer the SYN
   'forward-refused', // the same: nothing listened in the VM
+  'device-queue-full', // the VM's TAP took it from the kernel and had no room for it; counted as sent, too
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

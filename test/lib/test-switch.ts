@@ -198,6 +198,19 @@ export class TestSwitch {
     this.#ports[port] = wrapper(this.#ports[port] as Port);
   }
 
+  /**
+   * One round as the datapath has it: news of the gateway's sockets, one batch of each port that has frames, and the
+   * gateway's turn. Returns the frames that left.
+   */
+  round(arrivals: readonly (readonly [port: number, frames: readonly Uint8Array[]])[]): Sent[] {
+    for (const [port, frames] of arrivals) for (const frame of frames) this.#inside[port]?.feed(frame);
+    const ready = epoll.wait(0);
+    for (let i = 0; i < ready; i++) sockets.dispatch(epoll.token(i), epoll.events(i));
+    for (const [port] of arrivals) this.#receive(port);
+    this.gateway.run();
+    return this.#collect();
+  }
+
   /** Lets the gateway hear of its sockets and do what is due. Returns the frames that left for it. */
   poll(): Sent[] {
     const ready = epoll.wait(0);
@@ -238,8 +251,13 @@ export class TestSwitch {
     return { left: this.#collect(), drops: this.#dropsSince(before) };
   }
 
-  /** Moves one batch on, as the datapath does. */
   #service(ingress: number): void {
+    this.#receive(ingress);
+    this.gateway.run();
+  }
+
+  /** Moves one batch on, as the datapath does. */
+  #receive(ingress: number): void {
     const start = batch.start[0] as number;
     batch.u8.fill(this.stale, start, start + STALE_BYTES);
     const count = (this.#ports[ingress] as Port).receive(batch);
@@ -250,7 +268,6 @@ export class TestSwitch {
       port.transmit(batch, egress.slots, egress.first(row), egress.count(row));
     }
     egress.clear();
-    this.gateway.run();
   }
 
   #forward(slot: number, ingress: number): void {

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { parseAddress } from '../../src/sys/interface-address.ts';
 import { addressBytes, addressText, parsePrefix } from '../../src/sys/ip-text.ts';
 import { parseLink } from '../../src/sys/link.ts';
+import { parseTransmitDropped } from '../../src/sys/link-statistics.ts';
 import {
   attribute,
   concat,
@@ -160,6 +161,19 @@ test('parseChain: devices and policy; of another table -> none', () => {
   expect(chain(attribute(1, text('other')))).toBeUndefined();
 });
 
+test('parseTransmitDropped: the eighth counter of the 64-bit ones; cut short or absent -> none', () => {
+  const counters = new Uint8Array(25 * 8);
+  const view = new DataView(counters.buffer);
+  for (let i = 0; i < 25; i++) view.setBigUint64(8 * i, BigInt(2 ** 40 + i), true);
+  const read = (value: Uint8Array, type = 1) =>
+    parseTransmitDropped({ payload: concat([new Uint8Array(12), attribute(type, value)]) });
+  expect(read(counters)).toBe(2 ** 40 + 7);
+  expect(read(counters.subarray(0, 64))).toBe(2 ** 40 + 7);
+  expect(read(counters.subarray(0, 63))).toBeUndefined();
+  expect(read(counters, 2)).toBeUndefined();
+  expect(parseTransmitDropped({ payload: new Uint8Array(3) })).toBeUndefined();
+});
+
 test('any bytes: no parser throws', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (datagram) => {
@@ -174,6 +188,7 @@ test('any bytes: no parser throws', () => {
           parseError(answer);
           parseLink(answer);
           parseAddress(answer);
+          parseTransmitDropped(answer);
           parseChain(answer, '');
         }
       }

@@ -33,6 +33,16 @@ test('each kind counted -> read back as that kind, at that port alone', () => {
   for (const port of [0, 1, 3]) expect(reader.read(port)).toEqual(NOTHING);
 });
 
+test('refused by a device -> a count of its own, no drop; zero again once cleared', () => {
+  const { blocks, reader } = workers(2);
+  for (const block of blocks) block.refused(1, 3);
+  expect(reader.refusals(1)).toBe(6);
+  for (const port of [0, 1, 2]) expect(reader.read(port)).toEqual(NOTHING);
+  expect(reader.refusals(2)).toBe(0);
+  reader.clear(1);
+  expect(reader.refusals(1)).toBe(0);
+});
+
 test.each(DROP_REASONS)('%s -> a cell of its own', (reason) => {
   const { blocks, reader } = workers(2);
   blocks[1]!.dropped(PORTS - 1, DROP[reason], 1);

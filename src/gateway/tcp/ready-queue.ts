@@ -1,19 +1,17 @@
 /**
- * Whose turn it is to read from its host: deficit round robin between VMs, first come first served between the flows
- * of one. A VM with a thousand flows, or with the fastest host, gets no more than any other that wants something.
+ * Whose turn it is to read from its host: round robin between VMs, so many bytes for each, and first come first served
+ * between the flows of one. A VM with a thousand flows, or with the fastest host, gets no more than one with a single
+ * flow: that may have all of its VM's bytes, and what a flow leaves goes to the next.
  */
 import { MAX_PORTS } from '../../switch/tables.ts';
 import type { TcpFlow } from './flow.ts';
 
-/** Bytes a VM's flows may read in one round */
-const QUANTUM_BYTES = 512 * 1024;
-/** Bytes one flow may read at a turn */
-const TURN_BYTES = 256 * 1024;
+/** Bytes a VM's flows may read in one round, be they one or many */
+const QUANTUM_BYTES = 256 * 1024;
 
 export class ReadyQueue {
   readonly #first: (TcpFlow | undefined)[] = new Array(MAX_PORTS).fill(undefined);
   readonly #last: (TcpFlow | undefined)[] = new Array(MAX_PORTS).fill(undefined);
-  readonly #deficit = new Int32Array(MAX_PORTS);
   /** Ports with ready flows, in the order of their turns */
   readonly #ports = new Int32Array(MAX_PORTS);
   readonly #turns = new Int32Array(MAX_PORTS);
@@ -55,7 +53,7 @@ export class ReadyQueue {
   /**
    * Gives every VM its round.
    *
-   * @param turn reads up to so many bytes for a flow, returns how many, and adds the flow again if it wants more
+   * @param turn reads at most so many bytes for a flow, returns how many, and adds the flow again if it wants more
    */
   round(turn: (flow: TcpFlow, bytes: number) => number): void {
     const count = this.#count;
@@ -69,14 +67,14 @@ export class ReadyQueue {
   }
 
   #serve(port: number, turn: (flow: TcpFlow, bytes: number) => number): void {
-    let left = (this.#deficit[port] as number) + QUANTUM_BYTES;
+    let left = QUANTUM_BYTES;
+    // Those that get ready again at their turn are behind it: they have their next one in the next round.
     const end = this.#last[port];
     for (let flow = this.#take(port); flow !== undefined; flow = this.#take(port)) {
-      left -= turn(flow, Math.min(left, TURN_BYTES));
+      left -= turn(flow, left);
       if (left <= 0 || flow === end) break;
     }
-    // What is left over is not saved up; what was taken too much is paid back.
-    this.#deficit[port] = Math.min(left, 0);
+    // What is left over is not saved up.
     if (this.#first[port] !== undefined) this.#list(port);
   }
 }
