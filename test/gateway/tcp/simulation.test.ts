@@ -62,7 +62,7 @@ test('loss x delay x reordering x buffer, both ways -> as in the table, nothing 
 }, 120_000);
 
 test.each([0, 1, 20])(
-  'IPv6, 1 %% lost, 1 %% reordered, %i ms, both ways -> nothing stalls, nothing is damaged',
+  'IPv6, one in a hundred lost and one reordered, %i ms away -> nothing stalls, nothing is damaged',
   (delayMs) => {
     // No figures: the host's end is a TCP socket of the kernel's, which has a clock of its own
     const wire = { loss: 0.01, reorder: 0.01, delayUs: delayMs * 1000 };
