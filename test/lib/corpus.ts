@@ -71,7 +71,7 @@ export function mutated(frame: Uint8Array, other: Uint8Array, roll: () => number
   return bytes;
 }
 
-/** The frame with lengths kept and checksums right as far as they can be, so that what lies behind them is looked at. */
+/** The frame with lengths that fit and right checksums, so that what lies behind them is looked at. */
 export function repaired(frame: Uint8Array): Uint8Array {
   const bytes = frame.slice();
   if (bytes.length < PACKET + 20) return bytes;
@@ -80,6 +80,7 @@ export function repaired(frame: Uint8Array): Uint8Array {
   let [start, end, protocol] = [0, 0, 0];
   if (type === IPV4) {
     start = PACKET + (bytes[PACKET]! & 15) * 4;
+    if (PACKET + view.getUint16(PACKET + 2) > bytes.length) view.setUint16(PACKET + 2, bytes.length - PACKET);
     end = PACKET + view.getUint16(PACKET + 2);
     protocol = bytes[PACKET + 9]!;
     if (start > bytes.length) return bytes;
@@ -87,11 +88,13 @@ export function repaired(frame: Uint8Array): Uint8Array {
     view.setUint16(PACKET + 10, internetChecksum(bytes.subarray(PACKET, start)));
   } else if (type === IPV6 && bytes.length >= PACKET + 40) {
     start = PACKET + 40;
+    if (start + view.getUint16(PACKET + 4) > bytes.length) view.setUint16(PACKET + 4, bytes.length - start);
     end = start + view.getUint16(PACKET + 4);
     protocol = bytes[PACKET + 6]!;
   } else return bytes;
   const checksum = CHECKSUMS[protocol];
-  if (checksum === undefined || end > bytes.length || start + checksum[0] + 2 > end) return bytes;
+  if (checksum === undefined || start + checksum[0] + 2 > end) return bytes;
+  if (protocol === UDP && view.getUint16(start + 4) > end - start) view.setUint16(start + 4, end - start);
   view.setUint16(start + checksum[0], 0);
   const pseudo =
     type === IPV6
