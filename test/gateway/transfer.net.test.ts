@@ -7,6 +7,7 @@ import { GatewayStage } from '../lib/gateway-stage.ts';
 
 const MEBIBYTES = 256;
 const MEBIBYTES_WITH_LOSS = 32;
+const MEBIBYTES_BOTH_BAD = 8;
 
 let stage: GatewayStage;
 let guest: NetnsGuest;
@@ -63,6 +64,18 @@ test('guest whose frames are lost and reordered: both ways through a forward and
   expect(await stage.call(host, 'fetch', '127.0.0.1', 15301)).toBe(expected);
   expect(await stage.call(guest.namespace, 'push', GATEWAY, 5300, MEBIBYTES_WITH_LOSS)).toMatch(/^same /);
   expect(sw.stats().vms.a?.drops['fault-injected']).toBeGreaterThan(10);
+});
+
+test('both ways of a VM’s cable bad: into it and out of it -> the same bytes', async () => {
+  const sw = await stage.start();
+  const faults = { direction: 'both', loss: 0.01, reorder: 0.01, delayMs: 1, seed: 3 } as const;
+  await sw.attach('a', stage.vm(2, { forwards: ['15302:5302', '15301:5301'], faults }));
+  await stage.serve(guest.namespace, 'digest', 5302);
+  await stage.serve(guest.namespace, 'blob', 5301, MEBIBYTES_BOTH_BAD);
+  const host = stage.host.path;
+  expect(await stage.call(host, 'push', '127.0.0.1', 15302, MEBIBYTES_BOTH_BAD)).toMatch(/^same /);
+  const expected = await stage.call(host, 'expect', MEBIBYTES_BOTH_BAD);
+  expect(await stage.call(host, 'fetch', '127.0.0.1', 15301)).toBe(expected);
 });
 
 /** Waits for the address the guest's kernel made itself from a router advertisement. */

@@ -16,7 +16,7 @@ import {
 import { agree } from './handshake.ts';
 import type { TcpOutput } from './output.ts';
 import type { TcpReceiver } from './receiver.ts';
-import { measured } from './rtt.ts';
+import { DOUBLINGS_TO_LONGEST, measured } from './rtt.ts';
 import type { Segment } from './segment.ts';
 import type { TcpSender } from './sender.ts';
 
@@ -83,13 +83,11 @@ export class Arrival {
   #synchronised(flow: TcpFlow, segment: Segment): void {
     const { options } = segment;
     const isReset = segment.has(tcp.RST);
-    if (flow.hasTimestamps && options.hasTimestamps && !isReset) {
-      // Protection against wrapped sequence numbers (RFC 7323 section 5): at 30 Gbit/s they wrap every second.
-      if (before(options.timestamp, flow.tsRecent)) {
-        this.#challenge(flow);
-        return;
-      }
-      if (!before(flow.acked, segment.sequence)) flow.tsRecent = options.timestamp;
+    const isStamped = flow.hasTimestamps && options.hasTimestamps && !isReset;
+    // Protection against wrapped sequence numbers (RFC 7323 section 5): at 30 Gbit/s they wrap every second.
+    if (isStamped && before(options.timestamp, flow.tsRecent)) {
+      this.#challenge(flow);
+      return;
     }
     if (!this.#receiver.isAcceptable(flow, segment.sequence, segment.length)) {
       if (isReset) return;
@@ -98,6 +96,8 @@ export class Arrival {
       else this.#challenge(flow);
       return;
     }
+    // Of what is in the window only (RFC 7323 section 5.3, R3): anything else could make all that follows look old.
+    if (isStamped && !before(flow.acked, segment.sequence)) flow.tsRecent = options.timestamp;
     if (isReset) {
       // Only the very next number is a reset beyond doubt (RFC 5961 section 3).
       if (segment.sequence === flow.rcvNxt) this.#owner.close(flow, true);
@@ -158,6 +158,8 @@ export class Arrival {
       window === flow.sndWnd &&
       flow.inFlight > 0;
     this.#window(flow, segment);
+    // A guest that answers is not gone, however long its window stays closed (RFC 9293 section 3.8.6.1).
+    if (flow.sndWnd === 0) flow.backoff = Math.min(flow.backoff, DOUBLINGS_TO_LONGEST);
     this.#sender.suspect(flow, isDuplicate);
     return true;
   }

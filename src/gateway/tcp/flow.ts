@@ -137,6 +137,11 @@ export class TcpFlow extends IndexedFlow<TcpFlow> implements Pollable, Timed, Se
   recover = 0;
   /** Holes before this have been sent again in this recovery */
   resent = 0;
+  /** What is missing before this was sent so long before what has arrived that it is lost; never before `sndUna` */
+  agedEdge = 0;
+  /** The tail was probed up to `probedEdge`, and the probe has not been answered */
+  isProbed = false;
+  probedEdge = 0;
   /** Round trip, `ms` times 8, -1 before the first measurement; variation times 4 (RFC 6298) */
   srtt8 = -1;
   rttvar4 = 0;

@@ -51,6 +51,7 @@ export function agree(
 export function number(flow: TcpFlow, initial: number, timestampOffset: number): void {
   flow.iss = initial;
   flow.sndUna = initial;
+  flow.agedEdge = initial;
   flow.sndNxt = (initial + 1) | 0;
   flow.sndMax = flow.sndNxt;
   flow.sndEnd = flow.sndNxt;

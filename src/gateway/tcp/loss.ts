@@ -1,4 +1,4 @@
-/** What of a flow's data counts as lost, and what as still on its way (RFC 6675 section 4). */
+/** What of a flow's data counts as lost (RFC 6675 section 4, RFC 8985), and what as still on its way. */
 import { before } from '../../wire/tcp.ts';
 import type { TcpFlow } from './flow.ts';
 
@@ -14,10 +14,12 @@ export function lostEdge(flow: TcpFlow): number {
   if (ranges === undefined) return flow.sndUna;
   let above = 0;
   for (let i = ranges.count - 1; i >= 0; i--) {
-    above += (ranges.end(i) - ranges.start(i)) | 0;
-    if (above >= DUPLICATES * flow.mss || ranges.count - i >= DUPLICATES) return ranges.start(i);
+    const start = ranges.start(i);
+    above += (ranges.end(i) - start) | 0;
+    if (above < DUPLICATES * flow.mss && ranges.count - i < DUPLICATES) continue;
+    return before(start, flow.agedEdge) ? flow.agedEdge : start;
   }
-  return flow.sndUna;
+  return flow.agedEdge;
 }
 
 /** Bytes on their way (SetPipe). */
@@ -48,4 +50,14 @@ export function gapAfter(flow: TcpFlow, sequence: number): number {
     if (gap > 0) return gap;
   }
   return NO_GAP;
+}
+
+/** Where the probe of the tail has arrived, what was sent before it and has not is lost (RFC 8985 section 7.4.2). */
+export function heedProbe(flow: TcpFlow): void {
+  const ranges = flow.sendBuffer?.ranges;
+  if (!flow.isProbed || ranges === undefined) return;
+  const index = ranges.indexOf((flow.probedEdge - 1) | 0);
+  if (index < 0) return;
+  flow.isProbed = false;
+  if (before(flow.agedEdge, ranges.start(index))) flow.agedEdge = ranges.start(index);
 }

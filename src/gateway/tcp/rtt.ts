@@ -6,8 +6,8 @@ const INITIAL_RTO_MS = 1000;
 const SHORTEST_RTO_MS = 200;
 const LONGEST_RTO_MS = 60_000;
 const SHORTEST_PROBE_MS = 10;
-/** Beyond this many doublings the longest time-out is reached anyhow */
-const MOST_DOUBLINGS = 12;
+/** So many doublings make the shortest time-out the longest */
+export const DOUBLINGS_TO_LONGEST = 9;
 
 /** Takes one measurement into account. */
 export function measured(flow: TcpFlow, ms: number): void {
@@ -24,7 +24,7 @@ export function measured(flow: TcpFlow, ms: number): void {
 /** Time-out of the oldest segment in flight, with what earlier ones have doubled it to. */
 export function retransmitAfter(flow: TcpFlow): number {
   const base = flow.srtt8 < 0 ? INITIAL_RTO_MS : (flow.srtt8 >> 3) + Math.max(1, flow.rttvar4);
-  const doubled = Math.max(base, SHORTEST_RTO_MS) * 2 ** Math.min(flow.backoff, MOST_DOUBLINGS);
+  const doubled = Math.max(base, SHORTEST_RTO_MS) * 2 ** Math.min(flow.backoff, DOUBLINGS_TO_LONGEST);
   return Math.min(doubled, LONGEST_RTO_MS);
 }
 

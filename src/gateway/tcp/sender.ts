@@ -5,8 +5,8 @@
  * Theory of operation. `pump` reads what the host has sent into the ring as long as there is room; the host's own
  * window closes when there is none. `transmit` sends what the guest's window and the congestion window allow, in frames
  * of up to 64 KB; an acknowledgment frees the ring and sends more. Loss is found by selective acknowledgments (RFC 6675),
- * by three duplicates where the guest has none, at the tail by a probe (RFC 8985 section 7), and in the end by
- * time-out (RFC 6298); a frame that the port itself refused is simply sent again a little later.
+ * by three duplicates where the guest has none, by time where what was sent later has arrived and nothing else comes, at
+ * the tail by a probe (RFC 8985 sections 6 and 7), and in the end by time-out (RFC 6298); a frame that the port itself refused is simply sent again a little later.
  *
  *     sndUna ......... sndNxt ......... sndMax ........ sndEnd        ring: sndUna to sndEnd
  *     acknowledged     to be sent next  never sent yet  host's data ends
@@ -33,7 +33,7 @@ import {
   TIMER_PROBE_WINDOW,
   TIMER_RETRANSMIT,
 } from './flow.ts';
-import { DUPLICATES, gapAfter, inPipe, lostEdge } from './loss.ts';
+import { DUPLICATES, gapAfter, heedProbe, inPipe, lostEdge } from './loss.ts';
 import type { TcpOutput } from './output.ts';
 import { probeAfter, retransmitAfter } from './rtt.ts';
 
@@ -205,6 +205,8 @@ export class TcpSender {
     if (before(flow.sndNxt, acknowledgment)) flow.sndNxt = acknowledgment;
     flow.backoff = 0;
     flow.dupAcks = 0;
+    if (before(flow.agedEdge, acknowledgment)) flow.agedEdge = acknowledgment;
+    if (flow.isProbed && !before(acknowledgment, flow.probedEdge)) flow.isProbed = false;
     if (flow.sendBuffer !== undefined) {
       flow.ringHead = (flow.ringHead + ofData) % flow.ringBytes;
       flow.sendBuffer.ranges.dropBefore(acknowledgment);
@@ -234,6 +236,7 @@ export class TcpSender {
   /** The guest told of ranges, or repeated itself: something may be lost. */
   suspect(flow: TcpFlow, isDuplicate: boolean): void {
     if (isDuplicate) flow.dupAcks++;
+    heedProbe(flow);
     if (flow.inRecovery || flow.inFlight === 0) return;
     const lost = flow.hasSack ? lostEdge(flow) !== flow.sndUna : flow.dupAcks >= DUPLICATES;
     if (!lost) return;
@@ -242,6 +245,7 @@ export class TcpSender {
     flow.recover = flow.sndMax;
     flow.resent = flow.sndUna;
     flow.cwnd = flow.ssthresh;
+    this.#setTimer(flow);
   }
 
   #reduce(flow: TcpFlow): void {
@@ -279,8 +283,8 @@ export class TcpSender {
   // --- timers -----------------------------------------------------------------------------------------------
   #setTimer(flow: TcpFlow): void {
     if (flow.inFlight > 0) {
-      // A probe first where nothing has gone wrong yet: it finds a lost tail much sooner.
-      const probes = flow.backoff === 0 && !flow.inRecovery && flow.srtt8 >= 0 && flow.hasSack;
+      // A probe first: it finds a lost tail, or what was sent again in vain, much sooner.
+      const probes = flow.backoff === 0 && flow.srtt8 >= 0 && flow.hasSack;
       if (probes) this.#arm(flow, TIMER_PROBE_TAIL, probeAfter(flow));
       else this.#arm(flow, TIMER_RETRANSMIT, retransmitAfter(flow));
     } else if (flow.buffered > 0 && flow.sndWnd < flow.mss) {
@@ -297,20 +301,35 @@ export class TcpSender {
     this.#timers.set(flow.timer, this.#clock.ms, ms);
   }
 
-  /** Nothing came back for the usual time: the last segment is sent again, which tells what is missing. */
+  /** Nothing came back for the usual time: what is missing before what has come is lost; else the tail may be. */
   probeTail(flow: TcpFlow): void {
     if (flow.inFlight === 0) return;
-    if (flow.finSent && flow.buffered === 0) this.#output.data(flow, flow.sndEnd, 0, true);
-    else {
-      const end = flow.finSent ? flow.sndEnd : flow.sndMax;
-      let bytes = Math.min(flow.mss, (end - flow.sndUna) | 0);
-      const from = (end - bytes) | 0;
-      const offset = (flow.ringHead + ((from - flow.sndUna) | 0)) % flow.ringBytes;
-      bytes = Math.min(bytes, flow.ringBytes - offset);
-      this.#output.data(flow, from, bytes, flow.finSent && bytes === ((end - from) | 0));
-    }
+    const ranges = flow.sendBuffer?.ranges;
+    if (ranges !== undefined && ranges.count > 0) {
+      flow.agedEdge = ranges.start(ranges.count - 1);
+      // In recovery: what was sent again was lost again.
+      if (flow.inRecovery) flow.resent = flow.sndUna;
+      else this.suspect(flow, false);
+      this.transmit(flow);
+    } else this.#sendTail(flow);
     flow.isTiming = false;
     this.#arm(flow, TIMER_RETRANSMIT, retransmitAfter(flow));
+  }
+
+  /** Sends the last segment again, whose acknowledgment tells what is missing. */
+  #sendTail(flow: TcpFlow): void {
+    if (flow.finSent && flow.buffered === 0) {
+      this.#output.data(flow, flow.sndEnd, 0, true);
+      return;
+    }
+    const end = flow.finSent ? flow.sndEnd : flow.sndMax;
+    let bytes = Math.min(flow.mss, (end - flow.sndUna) | 0);
+    const from = (end - bytes) | 0;
+    const offset = (flow.ringHead + ((from - flow.sndUna) | 0)) % flow.ringBytes;
+    bytes = Math.min(bytes, flow.ringBytes - offset);
+    this.#output.data(flow, from, bytes, flow.finSent && bytes === ((end - from) | 0));
+    flow.isProbed = true;
+    flow.probedEdge = (from + bytes) | 0;
   }
 
   /** Nothing came back at all: everything the guest is not known to have is sent again, slowly at first. */
@@ -319,6 +338,8 @@ export class TcpSender {
     flow.backoff++;
     flow.cwnd = flow.mss;
     flow.inRecovery = false;
+    flow.agedEdge = flow.sndUna;
+    flow.isProbed = false;
     flow.isTiming = false;
     // The guest may have thrown away what it said it had (RFC 2018 section 8): forgotten when it happens again.
     if (flow.backoff > 1) flow.sendBuffer?.ranges.clear();
