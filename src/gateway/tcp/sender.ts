@@ -5,8 +5,9 @@
  * Theory of operation. `pump` reads what the host has sent into the ring as long as there is room; the host's own
  * window closes when there is none. `transmit` sends what the guest's window and the congestion window allow, in frames
  * of up to 64 KB; an acknowledgment frees the ring and sends more. Loss is found by selective acknowledgments (RFC 6675),
- * by three duplicates where the guest has none, by time where what was sent later has arrived and nothing else comes, at
- * the tail by a probe (RFC 8985 sections 6 and 7), and in the end by time-out (RFC 6298); a frame that the port itself refused is simply sent again a little later.
+ * by three duplicates where the guest has none, by time where what was sent later has arrived and nothing else comes,
+ * at the tail by a probe (RFC 8985 sections 6 and 7), and in the end by time-out (RFC 6298); a frame that the port
+ * itself refused is simply sent again a little later.
  *
  *     sndUna ......... sndNxt ......... sndMax ........ sndEnd        ring: sndUna to sndEnd
  *     acknowledged     to be sent next  never sent yet  host's data ends
@@ -224,7 +225,8 @@ export class TcpSender {
   /** Opens the congestion window (RFC 5681 section 3.1, appropriate byte counting). */
   #open(flow: TcpFlow, bytes: number): void {
     if (flow.cwnd < flow.ssthresh) {
-      flow.cwnd += bytes;
+      // Not beyond the threshold, however much is acknowledged at once after a loss (RFC 3465 section 2.3).
+      flow.cwnd = Math.min(flow.cwnd + bytes, flow.ssthresh);
       return;
     }
     flow.ackedBytes += bytes;
