@@ -20,6 +20,8 @@ export const TEST_PACKAGES = [
   { name: 'nftables', why: 'makes the bridge-family drop that breaks a Linux bridge' },
   { name: 'tcpdump', why: 'reads frames as an independent decoder' },
   { name: 'iputils-arping', why: 'asks for addresses by ARP' },
+  { name: 'bind9-dnsutils', why: "asks the gateway's DNS as people do (dig)" },
+  { name: 'dhcpcd-base', why: 'asks for a lease, beside what BusyBox has' },
   { name: 'ethtool', why: 'turns offloads on and off' },
   { name: 'vde2', why: 'is the userspace switch the benchmark compares with' },
   { name: 'gcc', why: "compiles the benchmark's TAP holder" },

@@ -1,25 +1,26 @@
 /** Readers that stop for a while, on either side: the window closes and opens again. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, test } from 'vitest';
 import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
 import { GATEWAY } from '../lib/engine-stage.ts';
 import { GatewayStage } from '../lib/gateway-stage.ts';
 
-const PAUSE_MS = 3000;
-const MEBIBYTES = 16;
+const PAUSE_MS = 10_000;
+/** More than all buffers on the way have room for */
+const MEBIBYTES = 64;
 
 let stage: GatewayStage;
 let guest: NetnsGuest;
 
-beforeEach(async () => {
+beforeAll(async () => {
   stage = new GatewayStage();
   guest = await stage.guest(2);
   const sw = await stage.start({ networks: { default: stage.network({ hostServices: ['5400', '5401'] }) } });
   await sw.attach('a', stage.vm(2, { forwards: ['15300:5300', '15301:5301'] }));
 });
 
-afterEach(() => stage.end());
+afterAll(() => stage.end());
 
-test(`host that stops reading for ${PAUSE_MS} ms: -> gets every byte`, async () => {
+test.concurrent(`host that stops reading for ${PAUSE_MS} ms: -> gets every byte`, async ({ expect }) => {
   await stage.serve(guest.namespace, 'blob', 5301, MEBIBYTES);
   await stage.serve(stage.host.path, 'digest', 5400, PAUSE_MS);
   const expected = await stage.call(stage.host.path, 'expect', MEBIBYTES);
@@ -31,7 +32,7 @@ test(`host that stops reading for ${PAUSE_MS} ms: -> gets every byte`, async () 
   expect(pushed).toBe(`same ${expected}`);
 });
 
-test(`guest that stops reading for ${PAUSE_MS} ms: -> gets every byte`, async () => {
+test.concurrent(`guest that stops reading for ${PAUSE_MS} ms: -> gets every byte`, async ({ expect }) => {
   await stage.serve(guest.namespace, 'digest', 5300, PAUSE_MS);
   await stage.serve(stage.host.path, 'blob', 5401, MEBIBYTES);
   const expected = await stage.call(stage.host.path, 'expect', MEBIBYTES);

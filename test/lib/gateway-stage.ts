@@ -11,7 +11,8 @@ import { enterNamespace } from '../../src/sys/netns.ts';
 import { GATEWAY, Stage } from './engine-stage.ts';
 
 const PEER = fileURLToPath(new URL('gateway-peer.mjs', import.meta.url));
-const PATIENCE_MS = 40_000;
+/** Longest a client may take: a test's own time-out is what ends most of them */
+const PATIENCE_MS = 120_000;
 
 /** A server in a namespace. */
 export interface Peer {

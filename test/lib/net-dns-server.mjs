@@ -1,8 +1,9 @@
 // Name servers for tests: node net-dns-server.mjs ADDRESS=ROLE ..., each at port 53 of its address by UDP and TCP. Says
-// "up" when all are. An answer is a TXT record with the role, the transport, the asker's port and the query's id. Roles:
+// "up" when all are. An answer is a TXT record with the role, the transport, the asker's port, the query's id, and what
+// it says by EDNS ("edns 1232" is the size it takes, "no edns"); it has EDNS where the query had. Roles:
 //   good    answers        silent  does not       failed  answers SERVFAIL      hangup  ends TCP connections at once
 //   spoofed is overtaken by a forged answer from another address, and by one with a wrong id from its own
-// The name "big." is answered with 60,000 bytes: cut over UDP, whole over TCP.
+// Names in "big." are answered with 60,000 bytes: cut over UDP, whole over TCP. Names in "wide." with 3,000, by either.
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -14,15 +15,19 @@ const TRUNCATED = 0x200;
 const ANSWER = 0x8180;
 
 function answerTo(query, { role, transport, port }, changes = {}) {
-  const { id, questions } = dnsPacket.decode(query);
+  const { id, questions, additionals: asked } = dnsPacket.decode(query);
   const [{ name }] = questions;
+  const edns = asked.find(({ type }) => type === 'OPT');
+  const size = edns === undefined ? 'no edns' : `edns ${edns.udpPayloadSize}`;
+  const additionals = edns === undefined ? [] : [{ type: 'OPT', name: '.', udpPayloadSize: 1232 }];
   const big = name.startsWith('big.');
-  const data =
-    big && transport === 'tcp' ? Array(240).fill('x'.repeat(250)) : [role, transport, `${port}`, `${id}`];
+  const short = [role, transport, `${port}`, `${id}`, size];
+  const parts = name.startsWith('wide.') ? 12 : big && transport === 'tcp' ? 240 : 0;
+  const data = parts > 0 ? Array(parts).fill('x'.repeat(250)) : short;
   const flags =
     role === 'failed' ? ANSWER | SERVFAIL : big && transport === 'udp' ? ANSWER | TRUNCATED : ANSWER;
   const answers = role === 'failed' || (flags & TRUNCATED) !== 0 ? [] : [{ type: 'TXT', name, ttl: 1, data }];
-  return dnsPacket.encode({ type: 'response', id, flags, questions, answers, ...changes });
+  return dnsPacket.encode({ type: 'response', id, flags, questions, answers, additionals, ...changes });
 }
 
 async function serveUdp(address, role, forger) {
