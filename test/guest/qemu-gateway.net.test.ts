@@ -112,27 +112,52 @@ test('guest connects to what is denied, to a port of the gateway that is none: -
   expect([denied('egress-denied'), denied('no-service')]).toEqual([before[0] + 2, before[1] + 1]);
 });
 
+/**
+ * Whether the guest's network card takes nothing any more, not even a ping. Seen with QEMU 7.2, about once in fifty
+ * transfers of this size: the guest's transmit queue stops for good in mid-stream, all frames it counts as sent have
+ * reached the switch, frames towards it and its command channel go on. Why is not known; no stream can tell us anything
+ * about the gateway then.
+ */
+async function transmitStalled(): Promise<boolean> {
+  const sent = async () => Number(await inGuest('cat /sys/class/net/eth0/statistics/tx_packets'));
+  const before = await sent();
+  await guest.run(`ping -c 2 -W 1 ${GATEWAY}`);
+  return (await sent()) === before;
+}
+
 /** Host to guest and back, by services of the host's and by forwards, each way with its own program at the guest. */
+async function transferAll(): Promise<void> {
+  const host = stage.host.path;
+  const expected = await stage.call(host, 'expect', MEBIBYTES);
+  const hash = expected.split(' ')[1] as string;
+
+  await inGuest(`nc ${GATEWAY} 5301 </dev/null >/tmp/blob`, TRANSFER_MS);
+  expect(await inGuest('sha256sum </tmp/blob', TRANSFER_MS)).toContain(hash);
+  expect(await inGuest(`nc ${GATEWAY} 5300 </tmp/blob`, TRANSFER_MS)).toBe(expected);
+  expect(await inGuest(`nc ${GATEWAY6} 5300 </tmp/blob`, TRANSFER_MS)).toBe(expected);
+
+  const listening = guest.run('nc -l -p 5302 -e sha256sum', TRANSFER_MS);
+  const pushed = await stage.call(host, 'push', '127.0.0.1', 15302, MEBIBYTES);
+  expect(pushed).toContain(`theirs ${hash} `);
+  expect((await listening).status).toBe(0);
+  const fetch = 'curl -fsS http://127.0.0.1:16080/tmp/blob | sha256sum';
+  expect(await stage.run('sh', '-c', fetch)).toContain(hash);
+}
+
 test(
   `${MEBIBYTES} MB in and out, by services of the host's, over IPv6 too, and by forwards -> the same bytes`,
-  async () => {
-    const host = stage.host.path;
-    await stage.serve(host, 'digest', 5300);
-    await stage.serve(host, 'blob', 5301, MEBIBYTES);
-    const expected = await stage.call(host, 'expect', MEBIBYTES);
-    const hash = expected.split(' ')[1] as string;
-
-    await inGuest(`nc ${GATEWAY} 5301 </dev/null >/tmp/blob`, TRANSFER_MS);
-    expect(await inGuest('sha256sum </tmp/blob', TRANSFER_MS)).toContain(hash);
-    expect(await inGuest(`nc ${GATEWAY} 5300 </tmp/blob`, TRANSFER_MS)).toBe(expected);
-    expect(await inGuest(`nc ${GATEWAY6} 5300 </tmp/blob`, TRANSFER_MS)).toBe(expected);
-
-    const listening = guest.run('nc -l -p 5302 -e sha256sum', TRANSFER_MS);
-    const pushed = await stage.call(host, 'push', '127.0.0.1', 15302, MEBIBYTES);
-    expect(pushed).toContain(`theirs ${hash} `);
-    expect((await listening).status).toBe(0);
-    const fetch = 'curl -fsS http://127.0.0.1:16080/tmp/blob | sha256sum';
-    expect(await stage.run('sh', '-c', fetch)).toContain(hash);
+  async ({ skip }) => {
+    await stage.serve(stage.host.path, 'digest', 5300);
+    await stage.serve(stage.host.path, 'blob', 5301, MEBIBYTES);
+    try {
+      await transferAll();
+    } catch (error) {
+      if (!(await transmitStalled())) throw error;
+      await guest.stop();
+      guest = await boot();
+      await guest.ready(BOOT_MS);
+      skip(`the emulated network card has stalled: ${error}`);
+    }
   },
   TRANSFERS_MS,
 );
