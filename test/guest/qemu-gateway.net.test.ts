@@ -115,8 +115,8 @@ test('guest connects to what is denied, to a port of the gateway that is none: -
 /**
  * Whether the guest's network card takes nothing any more, not even a ping. Seen with QEMU 7.2, about once in fifty
  * transfers of this size: the guest's transmit queue stops for good in mid-stream, all frames it counts as sent have
- * reached the switch, frames towards it and its command channel go on. Why is not known; no stream can tell us anything
- * about the gateway then.
+ * reached the switch, frames towards it and its command channel go on. Why is not known; such a stream says nothing
+ * about the gateway, and another guest's has to pass.
  */
 async function transmitStalled(): Promise<boolean> {
   const sent = async () => Number(await inGuest('cat /sys/class/net/eth0/statistics/tx_packets'));
@@ -146,7 +146,7 @@ async function transferAll(): Promise<void> {
 
 test(
   `${MEBIBYTES} MB in and out, by services of the host's, over IPv6 too, and by forwards -> the same bytes`,
-  async ({ skip }) => {
+  async () => {
     await stage.serve(stage.host.path, 'digest', 5300);
     await stage.serve(stage.host.path, 'blob', 5301, MEBIBYTES);
     try {
@@ -156,7 +156,7 @@ test(
       await guest.stop();
       guest = await boot();
       await guest.ready(BOOT_MS);
-      skip(`the emulated network card has stalled: ${error}`);
+      await transferAll();
     }
   },
   TRANSFERS_MS,
