@@ -23,6 +23,8 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Command, CommandMessage, PortBinding, WorkerMessage, WorkerSetup } from './commands.ts';
 
 const ACK_TIMEOUT_MS = 5000;
+/** Frames allocate nothing and flows live long: more room for young objects would be memory used once, `MB` */
+const YOUNG_GENERATION_MB = 3;
 /** Pause before a worker that has died repeatedly is started again, `ms` */
 const RESTART_PAUSE_MS = 200;
 
@@ -101,6 +103,7 @@ export class WorkerThread {
       transferList: [port2],
       execArgv: [], // ours is a file that needs none of what the owner was started with, and some would break it
       name: `tapswitch-${setup.worker}`,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
     this.#worker = worker;
     let fault: unknown;

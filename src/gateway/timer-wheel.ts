@@ -15,7 +15,8 @@ const FARTHEST_MS = 2 ** 30;
 
 /** Whoever is told that a timer has run out. */
 export interface Timed {
-  expire(): void;
+  /** @param timer the one that has, for whoever has several */
+  expire(timer: Timer): void;
 }
 
 export class Timer {
@@ -108,7 +109,7 @@ export class TimerWheel {
     while (head.next !== head) {
       const timer = head.next;
       timer.cancel();
-      timer.owner?.expire();
+      timer.owner?.expire(timer);
     }
   }
 

@@ -53,18 +53,6 @@ export const TIMER_END = 5;
 /** Another try to open the guest's side */
 export const TIMER_OPEN = 6;
 
-class AckTimer implements Timed {
-  readonly #flow: TcpFlow;
-
-  constructor(flow: TcpFlow) {
-    this.#flow = flow;
-  }
-
-  expire(): void {
-    this.#flow.events.acknowledgeLate(this.#flow);
-  }
-}
-
 export class TcpFlow extends IndexedFlow<TcpFlow> implements Pollable, Timed, Sender {
   readonly events: FlowEvents;
   readonly timer: Timer;
@@ -195,7 +183,7 @@ export class TcpFlow extends IndexedFlow<TcpFlow> implements Pollable, Timed, Se
     super();
     this.events = events;
     this.timer = new Timer(this);
-    this.ackTimer = new Timer(new AckTimer(this));
+    this.ackTimer = new Timer(this);
   }
 
   /** The host's socket is ready. */
@@ -203,9 +191,10 @@ export class TcpFlow extends IndexedFlow<TcpFlow> implements Pollable, Timed, Se
     this.events.hostReady(this, events);
   }
 
-  /** The flow's timer has run out. */
-  expire(): void {
-    this.events.timerExpired(this);
+  /** One of the flow's timers has run out. */
+  expire(timer: Timer): void {
+    if (timer === this.ackTimer) this.events.acknowledgeLate(this);
+    else this.events.timerExpired(this);
   }
 
   /** A frame from sequence number `mark` on could not leave. */
