@@ -41,8 +41,6 @@ const MESSAGE_BURST = 20;
 const DOMAIN = new TextEncoder().encode('tapswitch.internal');
 /** 255.255.255.255 */
 const BROADCAST = -1;
-const BROADCAST_HIGH = 0xffff;
-const BROADCAST_LOW = -1;
 
 export class Dhcp {
   readonly #tables: Tables;
@@ -171,8 +169,8 @@ export class Dhcp {
       slot,
       ethernet.ETHERTYPE_IPV4,
       ipv4.IPV4_HEADER_BYTES + length,
-      toAll ? BROADCAST_HIGH : high,
-      toAll ? BROADCAST_LOW : low,
+      toAll ? ethernet.BROADCAST_HIGH : high,
+      toAll ? ethernet.BROADCAST_LOW : low,
     );
     return ingress;
   }

@@ -40,7 +40,6 @@ const BATCHES_PER_TURN = 4;
 
 // Of the messages' headers, the same in both families (RFC 792, RFC 4443 section 4.1)
 const HEADER_BYTES = icmp.ICMP_HEADER_BYTES;
-const CHECKSUM = 2;
 const IDENTIFIER = 4;
 
 // linux/icmp.h: the types set are not received
@@ -146,12 +145,12 @@ export class EchoProxy implements FlowEvents {
   #send(flow: DatagramFlow, batch: FrameBatch, slot: number, message: number, bytes: number): number {
     const { view } = batch;
     const rest = view.getInt32(message + IDENTIFIER);
-    const sum = view.getUint16(message + CHECKSUM);
+    const sum = view.getUint16(message + icmp.CHECKSUM_OFFSET);
     if (flow.isRaw) {
       view.setUint16(message + IDENTIFIER, flow.hostIdentifier);
       // The kernel fills in ICMPv6's, and that of ping sockets (RFC 3542 section 3.1).
-      view.setUint16(message + CHECKSUM, 0);
-      if (flow.isIpv4) view.setUint16(message + CHECKSUM, checksum(view, message, bytes));
+      view.setUint16(message + icmp.CHECKSUM_OFFSET, 0);
+      if (flow.isIpv4) view.setUint16(message + icmp.CHECKSUM_OFFSET, checksum(view, message, bytes));
     }
     const address = batch.address(slot) + (message - (batch.start[slot] as number));
     let error = sendAt(flow.fd, address, bytes, MSG_DONTWAIT) < 0 ? errno() : 0;
@@ -161,7 +160,7 @@ export class EchoProxy implements FlowEvents {
       error = sendAt(flow.fd, address, bytes, MSG_DONTWAIT) < 0 ? errno() : 0;
     }
     view.setInt32(message + IDENTIFIER, rest);
-    view.setUint16(message + CHECKSUM, sum);
+    view.setUint16(message + icmp.CHECKSUM_OFFSET, sum);
     return error;
   }
 

@@ -18,7 +18,6 @@ import * as vnet from '../wire/vnet.ts';
 
 /** Bytes of payload quoted behind the IP header: what RFC 792 asks for, enough for both ports. */
 const QUOTED_PAYLOAD_BYTES = 8;
-const ICMP_CHECKSUM = 2;
 
 /** Errors a port may cause per second, and at once. */
 export const ERRORS_PER_SECOND = 100;
@@ -45,8 +44,8 @@ export class GatewayIcmp {
     icmp.toEchoReply(view, message);
     if ((vnet.flags(view, start) & vnet.FLAG_NEEDS_CSUM) !== 0) {
       // The sender left the checksum to us: what stands there is only a part of it.
-      view.setUint16(message + ICMP_CHECKSUM, 0);
-      view.setUint16(message + ICMP_CHECKSUM, checksum(view, message, bytes));
+      view.setUint16(message + icmp.CHECKSUM_OFFSET, 0);
+      view.setUint16(message + icmp.CHECKSUM_OFFSET, checksum(view, message, bytes));
     }
     vnet.clear(view, start);
     ipv4.swapAddresses(view, packet);

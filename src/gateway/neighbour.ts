@@ -19,8 +19,6 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as vnet from '../wire/vnet.ts';
 
 const ARP_FRAME_BYTES = ethernet.ETHERNET_HEADER_BYTES + arp.ARP_BYTES;
-const BROADCAST_HIGH = 0xffff;
-const BROADCAST_LOW = -1;
 
 export class Neighbours {
   readonly #tables: Tables;
@@ -74,7 +72,7 @@ export class Neighbours {
     }
     if (tables.carrier(port)) {
       const frame = packet - ethernet.ETHERNET_HEADER_BYTES;
-      ethernet.writeDestination(batch.view, frame, BROADCAST_HIGH, BROADCAST_LOW);
+      ethernet.writeDestination(batch.view, frame, ethernet.BROADCAST_HIGH, ethernet.BROADCAST_LOW);
       return port;
     }
     // Nobody is there to ask. The host shall learn so at once: what it then sends here is answered as unreachable.
@@ -115,8 +113,8 @@ export class Neighbours {
       tables.macHigh(host),
       tables.macLow(host),
       tables.hostAddress(tables.network(host)),
-      BROADCAST_HIGH,
-      BROADCAST_LOW,
+      ethernet.BROADCAST_HIGH,
+      ethernet.BROADCAST_LOW,
       target,
     );
   }
@@ -131,8 +129,8 @@ export class Neighbours {
       GATEWAY_MAC_HIGH,
       GATEWAY_MAC_LOW,
       address,
-      BROADCAST_HIGH,
-      BROADCAST_LOW,
+      ethernet.BROADCAST_HIGH,
+      ethernet.BROADCAST_LOW,
       address,
     );
   }

@@ -18,11 +18,16 @@ export function ipBytes(flow: FlowKey): number {
 
 /** Writes a vnet header that leaves nothing to do and an Ethernet header at `start`; returns the packet's offset. */
 export function writeHead(view: DataView, start: number, tables: Tables, flow: FlowKey): number {
+  vnet.clear(view, start);
+  return writeEthernet(view, start, tables, flow);
+}
+
+/** {@link writeHead} for who writes the vnet header himself. */
+export function writeEthernet(view: DataView, start: number, tables: Tables, flow: FlowKey): number {
   const { port } = flow;
   const type = flow.isIpv4 ? ethernet.ETHERTYPE_IPV4 : ethernet.ETHERTYPE_IPV6;
   const frame = start + vnet.VNET_HEADER_BYTES;
   const high = tables.macHigh(port);
-  vnet.clear(view, start);
   ethernet.writeHeader(view, frame, high, tables.macLow(port), GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW, type);
   return start + HEAD_BYTES;
 }

@@ -52,15 +52,7 @@ export class FaultyPort implements Port {
     const cable = this.#received;
     if (cable === undefined) return arrived;
     const now = this.#now();
-    for (let i = 0; i < arrived; i++) {
-      if (cable.loses()) continue;
-      const start = batch.start[i] as number;
-      cable.enter(
-        batch.u8.slice(start, start + (batch.length[i] as number)),
-        batch.condition[i] as number,
-        now,
-      );
-    }
+    for (let i = 0; i < arrived; i++) enter(cable, batch, i, now);
     let count = 0;
     for (; count < batch.capacity; count++) {
       const frame = cable.leave(now);
@@ -78,16 +70,7 @@ export class FaultyPort implements Port {
       this.#inner.transmit(batch, slots, first, count);
       return;
     }
-    for (let i = first; i < first + count; i++) {
-      if (cable.loses()) continue;
-      const slot = slots[i] as number;
-      const start = batch.start[slot] as number;
-      cable.enter(
-        batch.u8.slice(start, start + (batch.length[slot] as number)),
-        batch.condition[slot] as number,
-        this.#now(),
-      );
-    }
+    for (let i = first; i < first + count; i++) enter(cable, batch, slots[i] as number, this.#now());
     this.#release();
   }
 
@@ -128,4 +111,12 @@ export class FaultyPort implements Port {
     const sent = this.#sent?.dueInMs(now) ?? -1;
     return received < 0 || sent < 0 ? Math.max(received, sent) : Math.min(received, sent);
   }
+}
+
+/** Lets a copy of the frame in a slot enter the cable, unless it is lost there. */
+function enter(cable: Impairment, batch: FrameBatch, slot: number, nowMs: number): void {
+  if (cable.loses()) return;
+  const start = batch.start[slot] as number;
+  const bytes = batch.u8.slice(start, start + (batch.length[slot] as number));
+  cable.enter(bytes, batch.condition[slot] as number, nowMs);
 }

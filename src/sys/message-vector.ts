@@ -17,6 +17,8 @@ const IOVEC_LENGTH = 8;
 /** The frame was longer than its slot (bits/socket.h). */
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
+/** An error, and no signal, where the peer is gone (bits/socket.h). */
+export const MSG_NOSIGNAL = 0x4000;
 
 /** Lower half of an address as int32: halves are split once, since an address itself is no small integer. */
 export function addressLow(address: number): number {

@@ -4,6 +4,9 @@
  * (padding to the minimum of 60 bytes): trust the length inside the packet.
  */
 
+/** The MAC of everybody, ff:ff:ff:ff:ff:ff */
+export const BROADCAST_HIGH = 0xffff;
+export const BROADCAST_LOW = -1;
 export const ETHERNET_HEADER_BYTES = 14;
 
 export const ETHERTYPE_IPV4 = 0x0800;

@@ -24,7 +24,8 @@ export const ADMIN_PROHIBITED = 13;
 
 const TYPE = 0;
 const CODE = 1;
-const CHECKSUM = 2;
+/** Of the checksum in the header */
+export const CHECKSUM_OFFSET = 2;
 const IDENTIFIER = 4;
 const SEQUENCE_NUMBER = 6;
 /** What an error says beside type and code: an MTU, or nothing */
@@ -55,13 +56,21 @@ export function sequence(view: DataView, off: number): number {
   return view.getUint16(off + SEQUENCE_NUMBER);
 }
 
+/** Writes type, code and the four bytes behind the checksum, which stays to be filled in. */
+export function emitHeader(view: DataView, off: number, type: number, code: number, rest: number): void {
+  view.setUint8(off + TYPE, type);
+  view.setUint8(off + CODE, code);
+  view.setUint16(off + CHECKSUM_OFFSET, 0);
+  view.setInt32(off + REST, rest);
+}
+
 /** Turns an echo request into its reply in place; a wrong checksum stays wrong, so that the sender sees it. */
 export function toEchoReply(view: DataView, off: number): void {
   const before = view.getUint16(off + TYPE);
   view.setUint8(off + TYPE, ECHO_REPLY);
-  const updated = update16(view.getUint16(off + CHECKSUM), before, view.getUint16(off + TYPE));
+  const updated = update16(view.getUint16(off + CHECKSUM_OFFSET), before, view.getUint16(off + TYPE));
   // A reply of nothing but zeros needs the other representation of zero; for every other reply both are right
-  view.setUint16(off + CHECKSUM, updated === 0 ? 0xffff : updated);
+  view.setUint16(off + CHECKSUM_OFFSET, updated === 0 ? 0xffff : updated);
 }
 
 /**
@@ -81,12 +90,9 @@ export function emitError(
   quoteBytes: number,
 ): number {
   moveUp(view, quoteOff, off + ICMP_HEADER_BYTES, quoteBytes);
-  view.setUint8(off + TYPE, type);
-  view.setUint8(off + CODE, code);
-  view.setUint16(off + CHECKSUM, 0);
-  view.setInt32(off + REST, rest);
+  emitHeader(view, off, type, code, rest);
   const bytes = ICMP_HEADER_BYTES + quoteBytes;
-  view.setUint16(off + CHECKSUM, checksum(view, off, bytes));
+  view.setUint16(off + CHECKSUM_OFFSET, checksum(view, off, bytes));
   return bytes;
 }
 

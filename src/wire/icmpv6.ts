@@ -5,13 +5,13 @@
  * header as `packet`.
  */
 import { checksum, update16 } from './checksum.ts';
-import { type } from './icmp.ts';
+import { CHECKSUM_OFFSET, emitHeader, ICMP_HEADER_BYTES, type } from './icmp.ts';
 import { IPV6_HEADER_BYTES, IPV6_MINIMUM_MTU, PROTOCOL_ICMPV6, pseudoHeader } from './ipv6.ts';
 import { moveUp } from './move.ts';
 
 // The header is that of ICMP, and so is an echo's (RFC 4443 sections 2.1 and 4.1).
-export { code, identifier, sequence, type } from './icmp.ts';
-export const ICMPV6_HEADER_BYTES = 8;
+export { check, code, emitHeader, identifier, sequence, type } from './icmp.ts';
+export const ICMPV6_HEADER_BYTES = ICMP_HEADER_BYTES;
 
 export const UNREACHABLE = 1;
 export const PACKET_TOO_BIG = 2;
@@ -35,15 +35,6 @@ export const PORT_UNREACHABLE = 4;
 export const MAX_QUOTE_BYTES = IPV6_MINIMUM_MTU - IPV6_HEADER_BYTES - ICMPV6_HEADER_BYTES;
 
 const TYPE = 0;
-const CODE = 1;
-const CHECKSUM = 2;
-/** What an error says beside type and code: an MTU, or nothing */
-const REST = 4;
-
-/** True when `length` bytes hold the header that every type known here has. */
-export function check(_view: DataView, _off: number, length: number): boolean {
-  return length >= ICMPV6_HEADER_BYTES;
-}
 
 /** True for what a host tells routers about the groups it listens to. */
 export function isListenerReport(view: DataView, off: number): boolean {
@@ -58,17 +49,9 @@ export function isChecksumRight(view: DataView, off: number, bytes: number, pack
 
 /** Computes the checksum over the message of `bytes` bytes and writes it; the IPv6 header's addresses are there. */
 export function fillChecksum(view: DataView, off: number, bytes: number, packet: number): void {
-  view.setUint16(off + CHECKSUM, 0);
+  view.setUint16(off + CHECKSUM_OFFSET, 0);
   const sum = checksum(view, off, bytes, pseudoHeader(view, packet, PROTOCOL_ICMPV6, bytes));
-  view.setUint16(off + CHECKSUM, sum);
-}
-
-/** Writes type, code and the four bytes behind the checksum, which stays to be filled in. */
-export function emitHeader(view: DataView, off: number, type: number, code: number, rest: number): void {
-  view.setUint8(off + TYPE, type);
-  view.setUint8(off + CODE, code);
-  view.setUint16(off + CHECKSUM, 0);
-  view.setInt32(off + REST, rest);
+  view.setUint16(off + CHECKSUM_OFFSET, sum);
 }
 
 /**
@@ -79,8 +62,8 @@ export function toEchoReply(view: DataView, off: number): void {
   const before = view.getUint16(off + TYPE);
   view.setUint8(off + TYPE, ECHO_REPLY);
   view.setUint16(
-    off + CHECKSUM,
-    update16(view.getUint16(off + CHECKSUM), before, view.getUint16(off + TYPE)),
+    off + CHECKSUM_OFFSET,
+    update16(view.getUint16(off + CHECKSUM_OFFSET), before, view.getUint16(off + TYPE)),
   );
 }
 

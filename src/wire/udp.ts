@@ -9,7 +9,8 @@ export const UDP_HEADER_BYTES = 8;
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
 const LENGTH = 4;
-const CHECKSUM = 6;
+/** Of the checksum in the header */
+export const CHECKSUM_OFFSET = 6;
 
 /** True when the datagram's length lies between the header's and the `bytes` present. */
 export function check(view: DataView, off: number, bytes: number): boolean {
@@ -44,7 +45,7 @@ export function emit(
   view.setUint16(off + SOURCE_PORT, sourcePort);
   view.setUint16(off + DESTINATION_PORT, destinationPort);
   view.setUint16(off + LENGTH, length);
-  view.setUint16(off + CHECKSUM, 0);
+  view.setUint16(off + CHECKSUM_OFFSET, 0);
 }
 
 /**
@@ -54,14 +55,14 @@ export function emit(
  * @param pseudo partial sum of the pseudo-header of either family, see checksum.ts
  */
 export function fillChecksum(view: DataView, off: number, pseudo: number): void {
-  view.setUint16(off + CHECKSUM, 0);
+  view.setUint16(off + CHECKSUM_OFFSET, 0);
   const sum = checksum(view, off, length(view, off), pseudo);
-  view.setUint16(off + CHECKSUM, sum === 0 ? 0xffff : sum);
+  view.setUint16(off + CHECKSUM_OFFSET, sum === 0 ? 0xffff : sum);
 }
 
 /** True when a checksum was computed. */
 export function hasChecksum(view: DataView, off: number): boolean {
-  return view.getUint16(off + CHECKSUM) !== 0;
+  return view.getUint16(off + CHECKSUM_OFFSET) !== 0;
 }
 
 /** True when the checksum is right, or absent, as IPv4 allows (RFC 768); `pseudo` as in {@link fillChecksum}. */

@@ -17,13 +17,13 @@ import {
   SOCK_STREAM,
 } from '../../sys/inet-socket.ts';
 import { close, errno, recv, send } from '../../sys/libc.ts';
+import { MSG_NOSIGNAL } from '../../sys/message-vector.ts';
 import { MAX_MESSAGE_BYTES } from '../../wire/dns.ts';
 import type { Pollable, Sockets } from '../sockets.ts';
 import type { ByteStream } from './connection.ts';
 import type { DnsTransport, Exchange, ExchangeListener } from './exchange.ts';
 import { viewOf } from './query.ts';
 
-const MSG_NOSIGNAL = 0x4000; // bits/socket.h
 const PREFIX_BYTES = 2;
 /** Datagrams taken from one socket before others have their turn. */
 const DATAGRAMS_PER_TURN = 16;

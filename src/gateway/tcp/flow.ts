@@ -212,6 +212,11 @@ export class TcpFlow extends IndexedFlow<TcpFlow> implements Pollable, Timed, Se
     return (this.sndMax - this.sndUna) | 0;
   }
 
+  /** Offset in the ring of the byte with that number, which is in the send buffer, or next to come into it. */
+  ringOffset(sequence: number): number {
+    return (this.ringHead + ((sequence - this.sndUna) | 0)) % this.ringBytes;
+  }
+
   /** Bytes in the send buffer. */
   get buffered(): number {
     const end = (this.sndEnd - this.sndUna) | 0;

@@ -13,8 +13,6 @@ import type { Outbox } from '../outbox.ts';
 import { writeHead } from '../to-guest.ts';
 import type { TcpFlow } from './flow.ts';
 
-const BROADCAST_HIGH = 0xffff;
-const BROADCAST_LOW = -1;
 export class Notices {
   readonly #tables: Tables;
   readonly #outbox: Outbox;
@@ -59,8 +57,8 @@ export class Notices {
     ethernet.writeHeader(
       view,
       frame,
-      BROADCAST_HIGH,
-      BROADCAST_LOW,
+      ethernet.BROADCAST_HIGH,
+      ethernet.BROADCAST_LOW,
       GATEWAY_MAC_HIGH,
       GATEWAY_MAC_LOW,
       ethernet.ETHERTYPE_ARP,

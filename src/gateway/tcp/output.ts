@@ -12,7 +12,7 @@ import * as tcp from '../../wire/tcp.ts';
 import { writeSack, writeSynOptions, writeTimestamps } from '../../wire/tcp-options.ts';
 import * as vnet from '../../wire/vnet.ts';
 import type { Outbox } from '../outbox.ts';
-import { HEAD_BYTES, ipBytes, pseudoHeader, writeHead, writeToGuest } from '../to-guest.ts';
+import { HEAD_BYTES, ipBytes, pseudoHeader, writeEthernet, writeToGuest } from '../to-guest.ts';
 import { ESTABLISHED, TcpFlow } from './flow.ts';
 import type { FlowEvents } from './flow-events.ts';
 import type { Segment } from './segment.ts';
@@ -142,7 +142,7 @@ export class TcpOutput {
     let payload = 0;
     if (bytes > 0) {
       const buffer = flow.sendBuffer!;
-      payload = buffer.address + ((flow.ringHead + ((sequence - flow.sndUna) | 0)) % flow.ringBytes);
+      payload = buffer.address + flow.ringOffset(sequence);
     }
     this.#outbox.commit(flow.port, at - start, payload, bytes, flow, sequence);
   }
@@ -185,7 +185,7 @@ export class TcpOutput {
     const frame = start + vnet.VNET_HEADER_BYTES;
     const header = transportOffset(flow, start);
     const segment = tcpBytes + payloadBytes;
-    const packet = writeHead(view, start, this.#tables, flow);
+    const packet = writeEthernet(view, start, this.#tables, flow);
     writeToGuest(view, packet, flow, PROTOCOL_TCP, segment);
     const partial = pseudoHeader(view, packet, flow, PROTOCOL_TCP, segment);
     const acknowledgment = (flags & tcp.ACK) === 0 ? 0 : flow.rcvNxt;

@@ -13,7 +13,7 @@ import type { Clock } from '../../sys/clock.ts';
 import { EAGAIN, ENOBUFS } from '../../sys/errno.ts';
 import { endWriting } from '../../sys/inet-socket.ts';
 import { errno, memmove, sendAt } from '../../sys/libc.ts';
-import { MSG_DONTWAIT } from '../../sys/message-vector.ts';
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../../sys/message-vector.ts';
 import { before } from '../../wire/tcp.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { type BufferPool, type FlowBuffer, LARGE_BUFFER_BYTES } from './buffer-pool.ts';
@@ -26,7 +26,7 @@ export const RECEIVE_BYTES = LARGE_BUFFER_BYTES;
 const ACK_SEGMENTS = 2;
 /** Longest an acknowledgment waits for data to go with, `ms`; RFC 9293 allows 500 */
 const ACK_DELAY_MS = 4;
-const SEND_FLAGS = MSG_DONTWAIT | 0x4000; // MSG_NOSIGNAL
+const SEND_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 export class TcpReceiver {
   readonly #clock: Clock;

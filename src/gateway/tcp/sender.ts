@@ -154,7 +154,7 @@ export class TcpSender {
   #frameBytes(flow: TcpFlow, unsent: number, pipe: number): number {
     const window = (flow.sndUna + flow.sndWnd - flow.sndNxt) | 0;
     const allowed = Math.min(window, flow.cwnd - pipe);
-    const offset = (flow.ringHead + ((flow.sndNxt - flow.sndUna) | 0)) % flow.ringBytes;
+    const offset = flow.ringOffset(flow.sndNxt);
     let bytes = Math.min(unsent, flow.gsoBytes, flow.ringBytes - offset);
     if (flow.sndNxt !== flow.sndMax) bytes = Math.min(bytes, gapAfter(flow, flow.sndNxt));
     if (allowed >= bytes) return bytes;
@@ -269,7 +269,7 @@ export class TcpSender {
       }
       let bytes = Math.min((edge - flow.resent) | 0, flow.gsoBytes, (flow.sndEnd - flow.resent) | 0);
       bytes = Math.min(bytes, gapAfter(flow, flow.resent));
-      const offset = (flow.ringHead + ((flow.resent - flow.sndUna) | 0)) % flow.ringBytes;
+      const offset = flow.ringOffset(flow.resent);
       bytes = Math.min(bytes, flow.ringBytes - offset);
       // The first hole is sent whatever is on its way (RFC 6675 section 5, step 4.3).
       const first = flow.resent === flow.sndUna;
@@ -327,7 +327,7 @@ export class TcpSender {
     const end = flow.finSent ? flow.sndEnd : flow.sndMax;
     let bytes = Math.min(flow.mss, (end - flow.sndUna) | 0);
     const from = (end - bytes) | 0;
-    const offset = (flow.ringHead + ((from - flow.sndUna) | 0)) % flow.ringBytes;
+    const offset = flow.ringOffset(from);
     bytes = Math.min(bytes, flow.ringBytes - offset);
     this.#output.data(flow, from, bytes, flow.finSent && bytes === ((end - from) | 0));
     flow.isProbed = true;

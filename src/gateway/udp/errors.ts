@@ -40,10 +40,6 @@ const EE_BYTES = 16;
 const ORIGIN_ICMP = 2;
 const ORIGIN_ICMP6 = 3;
 
-/** Offsets in an echo request, quoted or not (RFC 792, RFC 4443 section 4.1) */
-const ECHO_IDENTIFIER = 4;
-const ECHO_SEQUENCE = 6;
-
 /** Code of UNREACHABLE: there is no way to that network (RFC 792) */
 const NET_UNREACHABLE = 0;
 /** Code of UNREACHABLE: there is no route (RFC 4443 section 3.1) */
@@ -80,11 +76,11 @@ export class HostErrors {
     const isEcho = flow.remotePort === 0;
     if (isEcho && quoted < QUOTED_TRANSPORT_BYTES) return;
     // A raw socket hears of everybody's packets to its destination.
-    if (flow.isRaw && view.getUint16(quote + ECHO_IDENTIFIER) !== flow.hostIdentifier) return;
+    if (flow.isRaw && icmp.identifier(view, quote) !== flow.hostIdentifier) return;
     this.#classify(flow, error);
     if (this.#error.type === NOTHING) return;
     const offender = flow.isService ? NOTHING : this.#offender(flow, error + EE_OFFENDER);
-    this.#emit(flow, isEcho ? view.getUint16(quote + ECHO_SEQUENCE) : quoted, offender);
+    this.#emit(flow, isEcho ? icmp.sequence(view, quote) : quoted, offender);
   }
 
   /** Finds what to tell the guest: the same, where the families are, and otherwise what it comes to. */

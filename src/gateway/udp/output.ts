@@ -23,8 +23,6 @@ import type { DatagramReceiver } from './receiver.ts';
 const MAX_PACKET_BYTES = 65_535;
 /** Of UDP (RFC 768), and of ICMP and ICMPv6 echo (RFC 792, RFC 4443 section 4.1) */
 const TRANSPORT_BYTES = 8;
-const UDP_CHECKSUM = 6;
-const ICMP_CHECKSUM = 2;
 
 export class DatagramOutput {
   readonly #context: GatewayContext;
@@ -53,16 +51,16 @@ export class DatagramOutput {
     udp.emit(view, header, flow.remotePort, flow.guestPort, TRANSPORT_BYTES + bytes);
     const at = this.#receiver.vector.slot(index);
     if (!this.#fits(flow, bytes)) {
-      this.#fillChecksum(flow, start, at, bytes, ipv4.PROTOCOL_UDP, UDP_CHECKSUM);
+      this.#fillChecksum(flow, start, at, bytes, ipv4.PROTOCOL_UDP, udp.CHECKSUM_OFFSET);
       this.#fragments(flow, start, ipv4.PROTOCOL_UDP, this.#receiver.vector.slotAddress(index), bytes);
       return;
     }
     this.#ip(flow, start, ipv4.PROTOCOL_UDP, TRANSPORT_BYTES + bytes);
     const partial = this.#pseudoHeader(flow, start, ipv4.PROTOCOL_UDP, TRANSPORT_BYTES + bytes);
-    view.setUint16(header + UDP_CHECKSUM, fold(partial));
+    view.setUint16(header + udp.CHECKSUM_OFFSET, fold(partial));
     const frame = start + vnet.VNET_HEADER_BYTES;
     const headers = header + TRANSPORT_BYTES - frame;
-    vnet.writeUnfinished(view, start, vnet.GSO_NONE, headers, 0, header - frame, UDP_CHECKSUM);
+    vnet.writeUnfinished(view, start, vnet.GSO_NONE, headers, 0, header - frame, udp.CHECKSUM_OFFSET);
     this.#commit(flow, header + TRANSPORT_BYTES - start, this.#receiver.vector.slotAddress(index), bytes);
   }
 
@@ -81,7 +79,7 @@ export class DatagramOutput {
     const rest = (flow.guestPort << 16) | sequence;
     icmpv6.emitHeader(view, header, flow.isIpv4 ? icmp.ECHO_REPLY : icmpv6.ECHO_REPLY, 0, rest);
     const protocol = flow.isIpv4 ? ipv4.PROTOCOL_ICMP : ipv6.PROTOCOL_ICMPV6;
-    this.#fillChecksum(flow, start, vector.slot(index) + at, bytes, protocol, ICMP_CHECKSUM);
+    this.#fillChecksum(flow, start, vector.slot(index) + at, bytes, protocol, icmp.CHECKSUM_OFFSET);
     const payload = vector.slotAddress(index) + at;
     if (!this.#fits(flow, bytes)) {
       this.#fragments(flow, start, protocol, payload, bytes);
