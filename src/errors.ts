@@ -41,6 +41,11 @@ export const ERROR_CODES = {
   TOO_MANY_PORTS: EXIT.conflict,
   WORKER_STUCK: EXIT.failure,
   SWITCH_CLOSED: EXIT.failure,
+  TAP_DOWN: EXIT.unavailable,
+  GUEST_SILENT: EXIT.unavailable,
+  PORT_REFUSED: EXIT.unavailable,
+  VM_NOT_READY: EXIT.unavailable,
+  FLOW_LIMIT: EXIT.unavailable,
   SYSTEM_CALL_FAILED: EXIT.failure,
 } as const;
 

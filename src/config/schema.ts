@@ -144,6 +144,68 @@ export const VmSchema = Type.Object(
       }),
     ),
     egress: Type.Optional(EgressSchema),
+    profile: Type.Optional(
+      Type.String({
+        description:
+          'Name of a profile; its forwards and outbound rules come after those of the VM (default none)',
+      }),
+    ),
+  },
+  closed,
+);
+
+export const ProfileSchema = Type.Object(
+  {
+    forwards: Type.Optional(VmSchema.properties.forwards),
+    egress: Type.Optional(EgressSchema),
+  },
+  closed,
+);
+
+export const ApiSchema = Type.Object(
+  {
+    socket: Type.Optional(
+      Type.String({ description: 'Path of the unix socket (default /run/tapswitch/api.sock)' }),
+    ),
+    group: Type.Optional(
+      Type.Union([Type.String(), Type.Integer({ minimum: 0 })], {
+        description: 'Group that may use the socket, by name or gid (default its owner only)',
+      }),
+    ),
+    listen: Type.Optional(
+      Type.Array(Type.String(), { description: 'TCP listeners, "ADDRESS:PORT" (default none)' }),
+    ),
+    exposed: Type.Optional(
+      Type.Boolean({ description: 'Whether they may be on other addresses than loopback (default false)' }),
+    ),
+    tokenFile: Type.Optional(
+      Type.String({ description: 'File with the bearer token that TCP listeners ask for' }),
+    ),
+    hosts: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          "Names the Host header may have beside the listener's address and localhost (default none)",
+      }),
+    ),
+  },
+  closed,
+);
+
+export const GuestAccessSchema = Type.Object(
+  {
+    listen: Type.String({ description: 'TCP listener for what VMs serve, "ADDRESS:PORT", on loopback' }),
+    domain: Type.Optional(
+      Type.String({ description: 'Each VM is the host ID.DOMAIN there (default localhost)' }),
+    ),
+  },
+  closed,
+);
+
+export const AutoAttachSchema = Type.Object(
+  {
+    match: Type.String({ description: 'Pattern of interface names, with * and ?' }),
+    network: Type.Optional(Type.String({ description: 'Name of the network (default "default")' })),
+    profile: Type.Optional(Type.String({ description: 'Name of a profile (default none)' })),
   },
   closed,
 );
@@ -152,6 +214,14 @@ export const ConfigSchema = Type.Object(
   {
     networks: Type.Record(Type.String(), NetworkSchema, { description: 'Networks by name' }),
     vms: Type.Optional(Type.Record(Type.String(), VmSchema, { description: 'VMs by id' })),
+    profiles: Type.Optional(
+      Type.Record(Type.String(), ProfileSchema, { description: 'Profiles by name, beside those shipped' }),
+    ),
+    api: Type.Optional(ApiSchema),
+    guestAccess: Type.Optional(GuestAccessSchema),
+    autoAttach: Type.Optional(
+      Type.Array(AutoAttachSchema, { description: 'TAPs that are plugged in when they appear' }),
+    ),
     guard: Type.Optional(
       Type.Enum(['required', 'off'], {
         description: "Whether VM TAPs are shielded from the host's own network stack (default required)",
@@ -174,5 +244,9 @@ export type HostPortInput = Static<typeof HostPortSchema>;
 export type DnsInput = Static<typeof DnsSchema>;
 export type ForwardInput = string | Static<typeof ForwardSchema>;
 export type NetworkInput = Static<typeof NetworkSchema>;
+export type ProfileInput = Static<typeof ProfileSchema>;
+export type ApiInput = Static<typeof ApiSchema>;
+export type GuestAccessInput = Static<typeof GuestAccessSchema>;
+export type AutoAttachInput = Static<typeof AutoAttachSchema>;
 export type VmInput = Static<typeof VmSchema>;
 export type ConfigInput = Static<typeof ConfigSchema>;
