@@ -11,8 +11,9 @@ export interface PortBinding {
   readonly port: number;
   readonly network: number;
   readonly kind: 'packet' | 'tap';
-  readonly fd: number;
-  /** Number of the worker that receives from it */
+  /** One for each worker, which receives from it what the kernel gives it; or one for all, which `worker` receives from */
+  readonly fds: readonly number[];
+  /** Number of the port's home worker */
   readonly worker: number;
   readonly faults?: FaultPlan | undefined;
 }
@@ -35,8 +36,8 @@ export type Command =
   /** Whom it asks for the rest */
   | { readonly op: 'upstreams'; readonly network: number; readonly upstreams: readonly DnsUpstream[] }
   | { readonly op: 'forward'; readonly forward: ForwardBinding }
-  /** Stop listening; with `reset` end the forward's flows, too */
-  | { readonly op: 'unforward'; readonly number: number; readonly reset: boolean }
+  /** Stop listening for the VM on `port`; with `reset` end the forward's flows, too */
+  | { readonly op: 'unforward'; readonly number: number; readonly port: number; readonly reset: boolean }
   /** Report each time `fd` becomes readable, as `watched` with this token */
   | { readonly op: 'watch'; readonly fd: number; readonly token: number }
   | { readonly op: 'unwatch'; readonly fd: number; readonly token: number }
@@ -60,7 +61,12 @@ export interface WorkerSetup {
   /** One int32 a worker, which advances while it lives */
   readonly heartbeats: SharedArrayBuffer;
   readonly epollFd: number;
-  readonly wakeFd: number;
+  /** An eventfd for each worker: its own, and those it wakes others by */
+  readonly wakeFds: readonly number[];
+  /** A VmUse */
+  readonly use: SharedArrayBuffer;
+  /** A Handover */
+  readonly handover: SharedArrayBuffer;
   /** A DescriptorSet: what the worker opens itself, for whoever closes it when the worker died */
   readonly descriptors: SharedArrayBuffer;
   /** When the switch started, `s` of the machine's clock, see HostPolicy */

@@ -9,7 +9,8 @@
  *
  *     epoll_wait -> port.receive -> forwarder.decide -> (gateway.handle) -> egress rows -> port.transmit
  *
- * It knows all ports, to send to them, but receives from its own only. Commands are handled between batches, so none
+ * It knows all ports, to send to them, but receives only from those it is home to, and what the kernel deals out to it
+ * of the others. Commands are handled between batches, so none
  * ever sees a batch half done: once `detach` is acknowledged, the descriptor may be closed.
  *
  * Between rounds the gateway has its turn: what its timers, its host sockets and the frames of the round left to do.
@@ -21,12 +22,15 @@ import { MAX_NETWORKS } from '../config/limits.ts';
 import { TableAddressBook } from '../gateway/dns/address-book.ts';
 import { GatewayDns } from '../gateway/dns/dns.ts';
 import { EgressPolicies } from '../gateway/egress-policies.ts';
+import { FlowShare } from '../gateway/flow-share.ts';
 import type { GivenUp } from '../gateway/forward-binding.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { HostServices } from '../gateway/host-services.ts';
 import { Outbox } from '../gateway/outbox.ts';
 import { Sockets } from '../gateway/sockets.ts';
+import { Handover } from '../gateway/tcp/handover.ts';
 import { TimerWheel } from '../gateway/timer-wheel.ts';
+import { VmUse } from '../gateway/vm-use.ts';
 import { BATCH_FRAMES, FrameBatch } from '../port/batch.ts';
 import { FaultyPort } from '../port/faulty-port.ts';
 import { PacketPort, PacketVectors } from '../port/packet-port.ts';
@@ -38,7 +42,8 @@ import { dropReason, FLOOD, KEPT } from '../switch/verdict.ts';
 import { Clock } from '../sys/clock.ts';
 import { DescriptorSet } from '../sys/descriptor-set.ts';
 import { EPOLLET, EPOLLIN, Epoll } from '../sys/epoll.ts';
-import { clearEventfd } from '../sys/eventfd.ts';
+import { clearEventfd, signalEventfd } from '../sys/eventfd.ts';
+import { close } from '../sys/libc.ts';
 import { CounterBlock } from '../telemetry/counters.ts';
 import type { Command, PortBinding, WorkerSetup } from './commands.ts';
 import { EgressQueues } from './egress.ts';
@@ -91,6 +96,9 @@ export class Datapath {
   readonly #services = new HostServices();
   readonly #dns: GatewayDns;
   readonly #owner: DatapathOwner;
+  readonly #wakeFd: number;
+  readonly #share: FlowShare;
+  readonly #handover: Handover;
   #running = true;
 
   constructor(setup: WorkerSetup, owner: DatapathOwner) {
@@ -101,7 +109,8 @@ export class Datapath {
     this.#heartbeats = new Int32Array(setup.heartbeats);
     this.#forwarder = new Forwarder(this.#tables, this.#clock, setup.startedSeconds);
     this.#epoll = new Epoll(setup.epollFd, EVENTS_PER_WAIT);
-    this.#epoll.add(setup.wakeFd, EPOLLIN, WAKE_TOKEN);
+    this.#wakeFd = setup.wakeFds[setup.worker] as number;
+    this.#epoll.add(this.#wakeFd, EPOLLIN, WAKE_TOKEN);
     this.#wait = new EventWait(this.#epoll, this.#clock);
     this.#turns = new ReceiveTurns(this.#counters);
     this.#sockets = new Sockets(this.#epoll, FIRST_SOCKET_TOKEN, new DescriptorSet(setup.descriptors));
@@ -109,7 +118,11 @@ export class Datapath {
     this.#outbox = new Outbox((port) => this.#ports[port]);
     const book = new TableAddressBook(this.#tables, this.#clock);
     this.#dns = new GatewayDns(this.#sockets, this.#clock, this.#timers, book);
-    this.#gateway = new Gateway({
+    const use = new VmUse(setup.use, setup.worker);
+    this.#share = new FlowShare(setup.worker, setup.wakeFds.length);
+    const wake = (worker: number) => signalEventfd(setup.wakeFds[worker] as number);
+    this.#handover = new Handover(setup.handover, this.#share, use, wake);
+    const context = {
       tables: this.#tables,
       clock: this.#clock,
       counters: this.#counters,
@@ -120,8 +133,11 @@ export class Datapath {
       policies: this.#policies,
       services: this.#services,
       dns: this.#dns,
-      gaveUp: (what) => owner.gaveUp(what),
-    });
+      gaveUp: (what: GivenUp) => owner.gaveUp(what),
+      share: this.#share,
+      use,
+    };
+    this.#gateway = new Gateway(context, this.#handover);
   }
 
   /** Runs until told to stop. */
@@ -130,6 +146,7 @@ export class Datapath {
       this.#loop();
     } finally {
       this.#gateway.close();
+      this.#handover.take((_, fd) => close(fd));
       this.#outbox.release();
       this.#epoll.release();
       this.#vectors.release();
@@ -164,7 +181,9 @@ export class Datapath {
   }
 
   #wake(): void {
-    clearEventfd(this.#setup.wakeFd);
+    clearEventfd(this.#wakeFd);
+    // Before commands: one may end the forward they came by.
+    this.#handover.take((forward, fd) => this.#gateway.tcp.accept(forward, fd));
     this.#owner.commands();
   }
 
@@ -237,7 +256,7 @@ export class Datapath {
         this.#gateway.addForward(command.forward);
         break;
       case 'unforward':
-        this.#gateway.removeForward(command.number, command.reset);
+        this.#gateway.removeForward(command.number, command.port, command.reset);
         break;
       case 'watch':
         this.#epoll.add(command.fd, EPOLLIN | EPOLLET, -command.token);
@@ -253,7 +272,10 @@ export class Datapath {
     }
   }
 
-  #attach({ port: number, network, kind, fd, worker, faults }: PortBinding): void {
+  #attach({ port: number, network, kind, fds, worker, faults }: PortBinding): void {
+    const isDealtOut = fds.length > 1;
+    const fd = fds[isDealtOut ? this.#setup.worker : 0] as number;
+    this.#share.setSpread(number, isDealtOut);
     const plain =
       kind === 'packet'
         ? new PacketPort(fd, number, this.#vectors, this.#counters)
@@ -261,7 +283,7 @@ export class Datapath {
     const port = faults ? new FaultyPort(plain, number, faults, this.#counters, () => this.#clock.ms) : plain;
     this.#ports[number] = port;
     this.#members[network]?.push(number);
-    if (worker !== this.#setup.worker) return;
+    if (worker !== this.#setup.worker && !isDealtOut) return;
     this.#own.add(number);
     this.#turns.add(number);
     this.#epoll.add(fd, EPOLLIN, number);

@@ -8,9 +8,13 @@ import { TapswitchError } from '../errors.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
+import { allocateHandover } from '../gateway/tcp/handover.ts';
+import { allocateVmUse, VmUse } from '../gateway/vm-use.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import { allocateTables, MAX_PORTS, Tables } from '../switch/tables.ts';
 import { nowSeconds } from '../sys/clock.ts';
+import { openEventfd } from '../sys/eventfd.ts';
+import { close } from '../sys/libc.ts';
 import { allocateCounters, CounterBlock, CounterReader, type PortStats } from '../telemetry/counters.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { PortBinding } from './commands.ts';
@@ -19,7 +23,8 @@ import { type VmRecord, WorkerThread } from './worker-thread.ts';
 export interface PortOptions {
   readonly network: number;
   readonly kind: 'packet' | 'tap';
-  readonly fd: number;
+  /** One for each worker, or one for all */
+  readonly fds: readonly number[];
   readonly faults?: FaultPlan | undefined;
   /** What is behind it, where it is a VM */
   readonly vm?: VmRecord;
@@ -33,6 +38,7 @@ export class Engine {
   readonly #counters: CounterReader;
   readonly #heartbeats: Int32Array;
   readonly #threads: WorkerThread[] = [];
+  readonly #wakeFds: number[];
   readonly #used = new Uint8Array(MAX_PORTS).fill(1, 0, 1);
   readonly #watchers = new Map<number, () => void>();
   #nextToken = 1;
@@ -46,15 +52,22 @@ export class Engine {
     // The control thread counts too, in a block behind the workers'.
     const counters = allocateCounters(workers + 1, MAX_PORTS);
     const heartbeats = new SharedArrayBuffer(workers * Int32Array.BYTES_PER_ELEMENT);
+    const use = allocateVmUse(workers);
+    const handover = allocateHandover(workers);
     const startedSeconds = nowSeconds();
     this.tables = new Tables(tables, workers);
     this.#counters = new CounterReader(counters, MAX_PORTS);
     this.own = new CounterBlock(counters, workers, MAX_PORTS);
     this.#heartbeats = new Int32Array(heartbeats);
+    this.#wakeFds = Array.from({ length: workers }, openEventfd);
     for (let worker = 0; worker < workers; worker++) {
-      const setup = { worker, tables, counters, heartbeats, startedSeconds };
+      const wakeFds = this.#wakeFds;
+      const setup = { worker, tables, counters, heartbeats, startedSeconds, wakeFds, use, handover };
       const watched = (token: number) => this.#watchers.get(token)?.();
-      const died = () => this.tables.unlockDead(worker);
+      const died = () => {
+        this.tables.unlockDead(worker);
+        new VmUse(use).clear(worker);
+      };
       this.#threads.push(new WorkerThread(setup, log, { watched, gaveUp, died }));
     }
   }
@@ -79,15 +92,19 @@ export class Engine {
   }
 
   /** Gives a port its descriptor; its record in {@link tables} must be there. Resolves when every worker knows it. */
-  async plug(port: number, { network, kind, fd, faults, vm }: PortOptions): Promise<void> {
-    const worker = port % this.#threads.length;
-    const binding: PortBinding = { port, network, kind, fd, worker, faults };
+  async plug(port: number, { network, kind, fds, faults, vm }: PortOptions): Promise<void> {
+    const binding: PortBinding = { port, network, kind, fds, worker: this.homeOf(port), faults };
     await Promise.all(this.#threads.map((thread) => thread.attach(binding, vm)));
   }
 
   /** Takes the descriptor away again; once resolved it may be closed. */
   async unplug(port: number): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.detach(port)));
+  }
+
+  /** Number of the worker that has all of a port but TCP that the kernel deals out. */
+  homeOf(port: number): number {
+    return port % this.#threads.length;
   }
 
   /** Tells the guest on `port` the gateway's MAC. */
@@ -117,7 +134,7 @@ export class Engine {
 
   /** Ends the flows of the VM on `port` on both sides. */
   async reset(port: number): Promise<void> {
-    await this.#threadOf(port).reset(port);
+    await Promise.all(this.#threads.map((thread) => thread.reset(port)));
   }
 
   /** Lets a listening socket lead into a VM. */
@@ -127,11 +144,15 @@ export class Engine {
 
   /** Takes the socket away again; once resolved it may be closed. With `reset` the forward's flows end. */
   async unforward({ port, number }: ForwardBinding, reset: boolean): Promise<void> {
-    await this.#threadOf(port).unforward(number, reset);
+    const home = this.#threadOf(port);
+    await home.unforward(number, port, reset);
+    // What it had handed over is there by now.
+    const others = this.#threads.filter((thread) => thread !== home);
+    if (reset) await Promise.all(others.map((thread) => thread.endForward(number, port)));
   }
 
   #threadOf(port: number): WorkerThread {
-    return this.#threads[port % this.#threads.length] as WorkerThread;
+    return this.#threads[this.homeOf(port)] as WorkerThread;
   }
 
   /** Calls `changed` on the control thread whenever `fd` becomes readable, until the returned function is called. */
@@ -170,5 +191,7 @@ export class Engine {
 
   async stop(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.stop()));
+    // Only now: until then another may have been woken by them.
+    for (const fd of this.#wakeFds.splice(0)) close(fd);
   }
 }

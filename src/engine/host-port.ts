@@ -159,7 +159,7 @@ export class HostPort {
   async #plug(fd: number): Promise<void> {
     const { engine, id } = this.#options;
     engine.tables.setCarrier(this.number, true);
-    await engine.plug(this.number, { network: id, kind: 'tap', fd });
+    await engine.plug(this.number, { network: id, kind: 'tap', fds: [fd] });
   }
 
   /** Adds to the port's counters what the datapath could not see: frames of the host's that were lost before it. */

@@ -112,7 +112,9 @@ export class VmPort {
   async #plug(): Promise<void> {
     if (this.#tap !== undefined) return;
     const { engine, network, guard, faults } = this.#options;
-    const tap = openVmTap(this.vm, guard);
+    // Impairments have one view of what passes, or they would not be what was asked for.
+    const count = faults === undefined ? engine.workers().length : 1;
+    const tap = openVmTap(this.vm, guard, { count, home: engine.homeOf(this.number) });
     this.#tap = tap;
     try {
       if (tap.statistics !== undefined) {
@@ -121,7 +123,7 @@ export class VmPort {
       }
       this.#joinFastPath(tap);
       const vm = this.#record();
-      await engine.plug(this.number, { network, kind: 'packet', fd: tap.fd, faults, vm });
+      await engine.plug(this.number, { network, kind: 'packet', fds: tap.fds, faults, vm });
     } catch (error) {
       await this.#unplug();
       throw error;
@@ -145,7 +147,7 @@ export class VmPort {
   /** Without it nothing is lost but speed. */
   #joinFastPath(tap: OpenTap): void {
     try {
-      this.#options.fastPath?.attach(tap.index, tap.fd);
+      this.#options.fastPath?.attach(tap.index, tap.fds);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       this.#log.warn({ err: error.message }, 'no fast path for this port');
@@ -164,7 +166,7 @@ export class VmPort {
       this.#deviceDrops = undefined;
       tap.statistics?.close();
       await this.#options.engine.unplug(this.number);
-      close(tap.fd);
+      for (const fd of tap.fds) close(fd);
     }
   }
 
@@ -235,7 +237,7 @@ export class VmPort {
   collect(): void {
     if (this.#tap === undefined) return;
     const { engine, fastPath } = this.#options;
-    const lost = takeReceiveOverflow(this.#tap.fd);
+    const lost = this.#tap.fds.reduce((sum, fd) => sum + takeReceiveOverflow(fd), 0);
     if (lost > 0) engine.own.dropped(this.number, DROP['receive-overflow'], lost);
     const full = this.#deviceDrops?.take(this.#refused) ?? 0;
     if (full > 0) engine.own.dropped(this.number, DROP['device-queue-full'], full);

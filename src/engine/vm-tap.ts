@@ -9,7 +9,7 @@ import type { VmConfig } from '../config/resolve.ts';
 import { TapswitchError } from '../errors.ts';
 import { applyGuard, type GuardKind } from '../port/guard.ts';
 import { LinkStatistics } from '../sys/link-statistics.ts';
-import { openPacketSocket } from '../sys/packet-socket.ts';
+import { openPacketSockets } from '../sys/packet-socket.ts';
 import type { Link, RouteSocket } from '../sys/rtnetlink.ts';
 import { withLinks } from './namespace.ts';
 import { explaining } from './system-errors.ts';
@@ -23,7 +23,8 @@ const QUEUE_FRAMES = 1000;
 const SOCKET_BUFFER_BYTES = 16 * 1024 * 1024;
 
 export interface OpenTap {
-  readonly fd: number;
+  /** One for each worker, or one for all */
+  readonly fds: readonly number[];
   readonly index: number;
   readonly carrier: boolean;
   /** Reads what it counts, where it is a TAP: what other devices count as dropped says something else */
@@ -72,8 +73,16 @@ function checkFree(links: RouteSocket, link: Link, vm: VmConfig): void {
   );
 }
 
-/** Makes a VM's TAP ready and opens it. Throws TAP_MISSING, TAP_NOT_ETHERNET, TAP_ENSLAVED, CAPABILITY_MISSING. */
-export function openVmTap(vm: VmConfig, guard: GuardKind | undefined): OpenTap {
+/**
+ * Makes a VM's TAP ready and opens it.
+ * @param sockets among how many its frames are dealt out, and which of them gets all but TCP
+ * @throws TapswitchError TAP_MISSING, TAP_NOT_ETHERNET, TAP_ENSLAVED, CAPABILITY_MISSING
+ */
+export function openVmTap(
+  vm: VmConfig,
+  guard: GuardKind | undefined,
+  sockets: { readonly count: number; readonly home: number },
+): OpenTap {
   withLinks(vm.netns, (links) => checkFree(links, find(links, vm), vm));
   if (guard !== undefined) {
     const target = { namespace: vm.netns, interfaceName: vm.tap };
@@ -85,9 +94,12 @@ export function openVmTap(vm: VmConfig, guard: GuardKind | undefined): OpenTap {
     links.changeLink(link.index, { addrGenMode: 'none', arp: false, txQueueLength });
     if (link.master !== 0) links.changeLink(link.index, { master: 0 });
     if (!link.up) links.changeLink(link.index, { up: true });
-    const fd = explaining('CAP_NET_RAW', () => openPacketSocket(link.index, SOCKET_BUFFER_BYTES));
+    const { count, home } = sockets;
+    const fds = explaining('CAP_NET_RAW', () =>
+      openPacketSockets(link.index, SOCKET_BUFFER_BYTES, count, home),
+    );
     const carrier = hasCarrier(links.linkByIndex(link.index));
     const statistics = link.kind === KIND_TAP ? new LinkStatistics() : undefined;
-    return { fd, index: link.index, carrier, statistics };
+    return { fds, index: link.index, carrier, statistics };
   });
 }

@@ -17,7 +17,7 @@ import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import { allocateDescriptorSet, DescriptorSet } from '../sys/descriptor-set.ts';
 import { openEpoll } from '../sys/epoll.ts';
-import { openEventfd, signalEventfd } from '../sys/eventfd.ts';
+import { signalEventfd } from '../sys/eventfd.ts';
 import { close } from '../sys/libc.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Command, CommandMessage, PortBinding, WorkerMessage, WorkerSetup } from './commands.ts';
@@ -35,7 +35,7 @@ interface Pending {
   orphaned: boolean;
 }
 
-export type ThreadSetup = Omit<WorkerSetup, 'epollFd' | 'wakeFd' | 'descriptors'>;
+export type ThreadSetup = Omit<WorkerSetup, 'epollFd' | 'descriptors'>;
 
 /** What the gateway is told of a VM, see {@link Command}. */
 export interface VmRecord {
@@ -58,7 +58,7 @@ export class WorkerThread {
   readonly #setup: ThreadSetup;
   readonly #log: Logger;
   readonly #events: WorkerEvents;
-  readonly #wakeFd = openEventfd();
+  readonly #wakeFd: number;
   readonly #ports = new Map<number, PortBinding>();
   readonly #vms = new Map<number, VmRecord>();
   readonly #services = new Map<number, readonly HostServiceRecord[]>();
@@ -77,6 +77,7 @@ export class WorkerThread {
 
   constructor(setup: ThreadSetup, log: Logger, events: WorkerEvents) {
     this.#setup = setup;
+    this.#wakeFd = setup.wakeFds[setup.worker] as number;
     this.#log = log.child({ worker: setup.worker });
     this.#events = events;
     this.#start();
@@ -95,7 +96,6 @@ export class WorkerThread {
     const setup: WorkerSetup = {
       ...this.#setup,
       epollFd: this.#epollFd,
-      wakeFd: this.#wakeFd,
       descriptors: this.#descriptors,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
@@ -133,7 +133,6 @@ export class WorkerThread {
     close(this.#epollFd);
     new DescriptorSet(this.#descriptors).closeAll();
     if (this.#stopping) {
-      close(this.#wakeFd);
       this.#settle();
       return;
     }
@@ -179,7 +178,7 @@ export class WorkerThread {
   }
 
   #send(command: Command): Promise<void> {
-    // A thread on its way out does nothing any more, and the eventfd's number may be somebody else's by now.
+    // A thread on its way out does nothing any more.
     if (this.#stopping) return Promise.resolve();
     const sequence = this.#post(command);
     signalEventfd(this.#wakeFd);
@@ -236,9 +235,14 @@ export class WorkerThread {
   }
 
   /** Once resolved, the thread does not touch the forward's descriptor any more. */
-  unforward(number: number, reset: boolean): Promise<void> {
+  unforward(number: number, port: number, reset: boolean): Promise<void> {
     if (!this.#forwards.delete(number)) return Promise.resolve();
-    return this.#send({ op: 'unforward', number, reset });
+    return this.#send({ op: 'unforward', number, port, reset });
+  }
+
+  /** Ends the flows of another worker's forward to the VM on `port`. */
+  endForward(number: number, port: number): Promise<void> {
+    return this.#send({ op: 'unforward', number, port, reset: true });
   }
 
   /** Ends the flows of the VM on `port`. */
@@ -281,7 +285,6 @@ export class WorkerThread {
     const worker = this.#worker;
     if (worker === undefined) {
       // Dead, and not replaced yet: nobody is left to be told.
-      close(this.#wakeFd);
       this.#settle();
       return Promise.resolve();
     }

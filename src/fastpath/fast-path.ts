@@ -131,8 +131,8 @@ export class FastPath {
   }
 
   /** Puts the programs in place at a port; no frame takes the fast path until {@link update}. Takes about 10 ms. */
-  attach(index: number, socket: number): void {
-    attachSocketFilter(socket, this.#filter);
+  attach(index: number, sockets: readonly number[]): void {
+    for (const socket of sockets) attachSocketFilter(socket, this.#filter);
     const link = inNamespace(this.#namespace, () => attachTcxIngress(this.#redirect, index, true));
     this.#attached.set(index, { link, port: undefined, reported: NO_COUNTS, unreported: NO_COUNTS });
   }

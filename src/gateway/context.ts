@@ -5,11 +5,13 @@ import type { Clock } from '../sys/clock.ts';
 import type { CounterBlock } from '../telemetry/counters.ts';
 import type { GatewayDns } from './dns/dns.ts';
 import type { EgressPolicies } from './egress-policies.ts';
+import type { FlowShare } from './flow-share.ts';
 import type { GivenUp } from './forward-binding.ts';
 import type { HostServices } from './host-services.ts';
 import type { Outbox } from './outbox.ts';
 import type { Sockets } from './sockets.ts';
 import type { TimerWheel } from './timer-wheel.ts';
+import type { VmUse } from './vm-use.ts';
 
 export interface GatewayContext {
   readonly tables: Tables;
@@ -26,6 +28,10 @@ export interface GatewayContext {
   /** What of the host is reachable at the gateway's address */
   readonly services: HostServices;
   readonly dns: GatewayDns;
+  /** Which flows are this worker's */
+  readonly share: FlowShare;
+  /** What the VMs take of what is bounded, over all workers */
+  readonly use: VmUse;
   /** Tells whoever keeps the log; a few a second for each VM at most */
   readonly gaveUp: (what: GivenUp) => void;
 }

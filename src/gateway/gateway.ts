@@ -27,6 +27,7 @@ import { Neighbours } from './neighbour.ts';
 import { isInOwnSubnet } from './own-addresses.ts';
 import { SYN_SENT } from './tcp/flow.ts';
 import { TcpForwards } from './tcp/forwards.ts';
+import type { Handover } from './tcp/handover.ts';
 import { TcpGateway } from './tcp/tcp.ts';
 
 export class Gateway {
@@ -41,7 +42,8 @@ export class Gateway {
   readonly #questions: DnsDatagrams;
   readonly #datagrams: Datagrams;
 
-  constructor(context: GatewayContext) {
+  /** @param handover to other workers, of connections that forwards have accepted */
+  constructor(context: GatewayContext, handover: Pick<Handover, 'pass'>) {
     const { tables, clock, forwarder, counters } = context;
     this.#context = context;
     this.neighbours = new Neighbours(tables, clock, forwarder);
@@ -52,7 +54,9 @@ export class Gateway {
     this.tcp = new TcpGateway(context);
     this.#questions = new DnsDatagrams(context, context.dns);
     this.#datagrams = new Datagrams(context, this.#icmp, this.icmpv6);
-    this.#forwards = new TcpForwards(context, (forward, fd) => this.tcp.accept(forward, fd));
+    this.#forwards = new TcpForwards(context, (forward, fd) => {
+      if (!handover.pass(forward, fd)) this.tcp.accept(forward, fd);
+    });
   }
 
   // --- what the control thread says -----------------------------------------------------------------------
@@ -84,10 +88,10 @@ export class Gateway {
   }
 
   /** Stops listening; with `reset` ends the forward's connections, too. Those of UDP end in any case. */
-  removeForward(number: number, reset: boolean): void {
-    const port = this.#forwards.remove(number);
+  removeForward(number: number, port: number, reset: boolean): void {
+    this.#forwards.remove(number);
     this.#datagrams.forwards.close(number);
-    if (reset && port > 0) this.tcp.endPort(port, (flow) => flow.forward === number);
+    if (reset) this.tcp.endPort(port, (flow) => flow.forward === number);
   }
 
   /** Writes into `slot` the gateway's advertisement as a router of `network`; false where it has no IPv6. */

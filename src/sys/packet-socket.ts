@@ -5,6 +5,7 @@
  * unfinished checksums stay unfinished; a device without those offloads gets them done by the kernel on send.
  */
 import { SysError } from './errno.ts';
+import { holdFrames, isFanoutUnknown, joinFanout } from './fanout.ts';
 import { bind, check, close, errno, getsockopt, setsockopt, socket } from './libc.ts';
 
 const AF_PACKET = 17;
@@ -54,6 +55,38 @@ function setBuffer(fd: number, forced: number, limited: number, bytes: number, w
  * @throws SysError EPERM without CAP_NET_RAW, ENODEV when the interface is gone
  */
 export function openPacketSocket(interfaceIndex: number, bufferBytes: number): number {
+  return open(interfaceIndex, bufferBytes, false);
+}
+
+/**
+ * Opens `count` sockets as {@link openPacketSocket} does, among which the kernel deals the frames out, see fanout.ts;
+ * one where it cannot. All but TCP goes to the one of number `home`.
+ */
+export function openPacketSockets(
+  interfaceIndex: number,
+  bufferBytes: number,
+  count: number,
+  home: number,
+): number[] {
+  if (count === 1) return [openPacketSocket(interfaceIndex, bufferBytes)];
+  const fds: number[] = [];
+  try {
+    let group: number | undefined;
+    for (let i = 0; i < count; i++) {
+      const fd = open(interfaceIndex, bufferBytes, true);
+      fds.push(fd);
+      group = joinFanout(fd, home, group);
+    }
+    return fds;
+  } catch (error) {
+    for (const fd of fds) close(fd);
+    if (isFanoutUnknown(error)) return [openPacketSocket(interfaceIndex, bufferBytes)];
+    throw error;
+  }
+}
+
+/** @param held keeps frames from it for now */
+function open(interfaceIndex: number, bufferBytes: number, held: boolean): number {
   const fd = check('open AF_PACKET socket', socket(AF_PACKET, SOCK_RAW_NONBLOCK_CLOEXEC, 0));
   try {
     setOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1, 'set PACKET_VNET_HDR');
@@ -63,6 +96,7 @@ export function openPacketSocket(interfaceIndex: number, bufferBytes: number): n
     bypassQueue(fd, true);
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bufferBytes, 'set receive buffer');
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, bufferBytes, 'set send buffer');
+    if (held) holdFrames(fd);
     const address = Buffer.alloc(20);
     address.writeUInt16LE(AF_PACKET, 0);
     address.writeUInt16BE(ETH_P_ALL, 2);

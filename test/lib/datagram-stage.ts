@@ -8,6 +8,7 @@ import { Datagrams } from '../../src/gateway/datagrams.ts';
 import { GatewayDns } from '../../src/gateway/dns/dns.ts';
 import { EgressPolicies } from '../../src/gateway/egress-policies.ts';
 import { compileEgress } from '../../src/gateway/egress-policy.ts';
+import { FlowShare } from '../../src/gateway/flow-share.ts';
 import { HostServices } from '../../src/gateway/host-services.ts';
 import { GatewayIcmp } from '../../src/gateway/icmp.ts';
 import { GatewayIcmpv6 } from '../../src/gateway/icmpv6.ts';
@@ -15,6 +16,7 @@ import { NeighbourDiscovery } from '../../src/gateway/ndp.ts';
 import { Outbox } from '../../src/gateway/outbox.ts';
 import { Sockets } from '../../src/gateway/sockets.ts';
 import { TimerWheel } from '../../src/gateway/timer-wheel.ts';
+import { VmUse } from '../../src/gateway/vm-use.ts';
 import { FrameBatch } from '../../src/port/batch.ts';
 import { PairPort } from '../../src/port/pair-port.ts';
 import { Forwarder } from '../../src/switch/forwarder.ts';
@@ -104,6 +106,8 @@ export class DatagramStage {
       services: this.services,
       dns: new GatewayDns(this.sockets, clock, this.#timers, NOBODY_BY_NAME),
       gaveUp: () => {},
+      share: new FlowShare(),
+      use: new VmUse(),
     };
     const icmp = new GatewayIcmp(tables, clock, counters);
     const icmpv6 = new GatewayIcmpv6(tables, clock, counters, new NeighbourDiscovery(tables, forwarder));

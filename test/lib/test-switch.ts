@@ -6,12 +6,14 @@ import { EgressQueues } from '../../src/engine/egress.ts';
 import { TableAddressBook } from '../../src/gateway/dns/address-book.ts';
 import { GatewayDns } from '../../src/gateway/dns/dns.ts';
 import { EgressPolicies } from '../../src/gateway/egress-policies.ts';
+import { FlowShare } from '../../src/gateway/flow-share.ts';
 import type { GivenUp } from '../../src/gateway/forward-binding.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
 import { HostServices } from '../../src/gateway/host-services.ts';
 import { Outbox } from '../../src/gateway/outbox.ts';
 import { Sockets } from '../../src/gateway/sockets.ts';
 import { TimerWheel } from '../../src/gateway/timer-wheel.ts';
+import { VmUse } from '../../src/gateway/vm-use.ts';
 import { FrameBatch } from '../../src/port/batch.ts';
 import { PairPort } from '../../src/port/pair-port.ts';
 import type { Port } from '../../src/port/port.ts';
@@ -133,7 +135,7 @@ export class TestSwitch {
     const timers = new TimerWheel(clock.ms);
     const { policies, services } = this;
     const dns = new GatewayDns(sockets, clock, timers, new TableAddressBook(tables, clock));
-    return new Gateway({
+    const context = {
       tables,
       clock,
       counters,
@@ -144,8 +146,11 @@ export class TestSwitch {
       policies,
       services,
       dns,
-      gaveUp: (what) => this.givenUp.push(what),
-    });
+      gaveUp: (what: GivenUp) => this.givenUp.push(what),
+      share: new FlowShare(),
+      use: new VmUse(),
+    };
+    return new Gateway(context, { pass: () => false });
   }
 
   addNetwork(network: number, mode: 'isolated' | 'shared'): void {

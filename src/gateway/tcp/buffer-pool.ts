@@ -8,9 +8,9 @@
  * caches still know it. A VM may have so much and no more: see {@link VM_BUFFER_BYTES}.
  */
 
-import { MAX_PORTS } from '../../switch/tables.ts';
 import { memmove } from '../../sys/libc.ts';
 import { mapAddressSpace } from '../../sys/memory.ts';
+import { USE_BUFFER_BYTES, VmUse } from '../vm-use.ts';
 import { RangeSet } from './range-set.ts';
 
 export const SMALL_BUFFER_BYTES = 64 * 1024;
@@ -36,15 +36,19 @@ export class FlowBuffer {
 export class BufferPool {
   readonly #small: FlowBuffer[] = [];
   readonly #large: FlowBuffer[] = [];
-  readonly #held = new Int32Array(MAX_PORTS);
+  readonly #use: VmUse;
+
+  /** @param use where it is counted what the flows of a VM hold, over all workers */
+  constructor(use = new VmUse()) {
+    this.#use = use;
+  }
 
   /** A buffer of one of the two sizes for a flow of `port`; undefined when the VM has its share already. */
   take(port: number, bytes: number): FlowBuffer | undefined {
-    const held = (this.#held[port] as number) + bytes;
-    if (held > VM_BUFFER_BYTES) return undefined;
+    if (this.held(port) + bytes > VM_BUFFER_BYTES) return undefined;
     const free = bytes === SMALL_BUFFER_BYTES ? this.#small : this.#large;
     if (free.length === 0) this.#map(bytes, free);
-    this.#held[port] = held;
+    this.#use.add(USE_BUFFER_BYTES, port, bytes);
     const buffer = free.pop() as FlowBuffer;
     buffer.ranges.clear();
     return buffer;
@@ -56,13 +60,13 @@ export class BufferPool {
   }
 
   give(port: number, buffer: FlowBuffer): void {
-    this.#held[port]! -= buffer.bytes;
+    this.#use.add(USE_BUFFER_BYTES, port, -buffer.bytes);
     (buffer.bytes === SMALL_BUFFER_BYTES ? this.#small : this.#large).push(buffer);
   }
 
-  /** Bytes of buffers the flows of `port` hold. */
+  /** Bytes of buffers the flows of `port` hold, at all workers. */
   held(port: number): number {
-    return this.#held[port] as number;
+    return this.#use.total(USE_BUFFER_BYTES, port);
   }
 
   /** Small buffers the flows of `port` may still take. */

@@ -2,6 +2,7 @@
 import { MAX_PORTS } from '../../switch/tables.ts';
 import { FlowIndex } from '../flow-index.ts';
 import type { FlowKey } from '../flow-key.ts';
+import { USE_FLOWS, USE_HALF_OPEN, USE_RESTING, VmUse } from '../vm-use.ts';
 import { TcpFlow } from './flow.ts';
 import type { FlowEvents } from './flow-events.ts';
 
@@ -15,23 +16,23 @@ const FIRST_BUCKETS = 1024;
 
 export class FlowTable {
   readonly #events: FlowEvents;
-  readonly #flowsOf = new Int32Array(MAX_PORTS);
-  readonly #halfOpenOf = new Int32Array(MAX_PORTS);
-  readonly #restingOf = new Int32Array(MAX_PORTS);
+  readonly #use: VmUse;
   readonly #firstOf: (TcpFlow | undefined)[] = new Array(MAX_PORTS).fill(undefined);
   readonly #index = new FlowIndex<TcpFlow>(FIRST_BUCKETS);
 
-  constructor(events: FlowEvents) {
+  /** @param use where it is counted what the flows of a VM are, over all workers */
+  constructor(events: FlowEvents, use = new VmUse()) {
     this.#events = events;
+    this.#use = use;
   }
 
   get size(): number {
     return this.#index.size;
   }
 
-  /** Flows of a VM. */
+  /** Flows of a VM, at all workers. */
   flowsOf(port: number): number {
-    return this.#flowsOf[port] as number;
+    return this.#use.total(USE_FLOWS, port);
   }
 
   /** The first of a VM's flows; the others follow by `nextOfPort`. */
@@ -45,9 +46,7 @@ export class FlowTable {
 
   /** Whether one more half-open flow of `port` is within its bounds. */
   hasRoom(port: number): boolean {
-    return (
-      (this.#flowsOf[port] as number) < VM_FLOWS && (this.#halfOpenOf[port] as number) < VM_HALF_OPEN_FLOWS
-    );
+    return this.flowsOf(port) < VM_FLOWS && this.#use.total(USE_HALF_OPEN, port) < VM_HALF_OPEN_FLOWS;
   }
 
   /** A new half-open flow of that name, which nobody has. */
@@ -55,9 +54,9 @@ export class FlowTable {
     const flow = new TcpFlow(this.#events);
     flow.take(key);
     this.#index.add(flow);
-    this.#flowsOf[key.port]!++;
+    this.#use.add(USE_FLOWS, key.port, 1);
     flow.isHalfOpen = true;
-    this.#halfOpenOf[key.port]!++;
+    this.#use.add(USE_HALF_OPEN, key.port, 1);
     const first = this.#firstOf[key.port];
     flow.nextOfPort = first;
     if (first !== undefined) first.previousOfPort = flow;
@@ -76,15 +75,15 @@ export class FlowTable {
   opened(flow: TcpFlow): void {
     if (!flow.isHalfOpen) return;
     flow.isHalfOpen = false;
-    this.#halfOpenOf[flow.port]!--;
+    this.#use.add(USE_HALF_OPEN, flow.port, -1);
   }
 
   /** Takes an ended flow off its VM's count while it rests. False when too many do: it has to end at once. */
   rest(flow: TcpFlow): boolean {
-    if ((this.#restingOf[flow.port] as number) >= VM_RESTING_FLOWS) return false;
+    if (this.#use.total(USE_RESTING, flow.port) >= VM_RESTING_FLOWS) return false;
     flow.isResting = true;
-    this.#flowsOf[flow.port]!--;
-    this.#restingOf[flow.port]!++;
+    this.#use.add(USE_FLOWS, flow.port, -1);
+    this.#use.add(USE_RESTING, flow.port, 1);
     return true;
   }
 
@@ -97,7 +96,6 @@ export class FlowTable {
     if (flow.nextOfPort !== undefined) flow.nextOfPort.previousOfPort = flow.previousOfPort;
     flow.nextOfPort = undefined;
     flow.previousOfPort = undefined;
-    if (flow.isResting) this.#restingOf[flow.port]!--;
-    else this.#flowsOf[flow.port]!--;
+    this.#use.add(flow.isResting ? USE_RESTING : USE_FLOWS, flow.port, -1);
   }
 }

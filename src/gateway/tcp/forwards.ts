@@ -45,11 +45,6 @@ class Listening implements Pollable, Timed {
     this.expire();
   }
 
-  /** The VM's port. */
-  get port(): number {
-    return this.#forward.port;
-  }
-
   /** Begins to listen, at first and after a pause. */
   expire(): void {
     this.#token = this.#context.sockets.watch(this.#forward.fd, EPOLLIN, this);
@@ -106,11 +101,9 @@ export class TcpForwards {
     this.#listening.set(forward.number, new Listening(forward, this.#context, this.#accept));
   }
 
-  /** Takes no more. Returns the VM's port, 0 where there is no such forward. */
-  remove(number: number): number {
-    const listening = this.#listening.get(number);
-    listening?.end();
+  /** Takes no more. */
+  remove(number: number): void {
+    this.#listening.get(number)?.end();
     this.#listening.delete(number);
-    return listening?.port ?? 0;
   }
 }

@@ -243,9 +243,9 @@ export class Opening {
     this.#ask(flow);
   }
 
-  /** Names a new flow to the guest: from the gateway, by a port that no other flow to there has. */
+  /** Names a new flow to the guest: from the gateway, by a port that makes it ours and that no other flow to there has. */
   #name({ port, guestPort }: TcpForward): FlowKey | undefined {
-    const { tables } = this.#context;
+    const { tables, share } = this.#context;
     const key = this.#key;
     key.port = port;
     key.guest0 = key.guest1 = key.remote0 = key.remote1 = 0;
@@ -256,6 +256,7 @@ export class Opening {
     for (let tries = 0; tries < EPHEMERALS; tries++) {
       this.#nextPort = (this.#nextPort + 1) % EPHEMERALS;
       key.remotePort = FIRST_EPHEMERAL + this.#nextPort;
+      if (!share.isOurs(port, guestPort, key.remotePort)) continue;
       const other = this.#flows.find(key);
       if (other === undefined) return key;
       if (other.state !== TIME_WAIT) continue;

@@ -12,7 +12,8 @@
  *     guest's RST, silence or a lost carrier -> the host's socket is reset
  *     the host's reset -> RST to the guest
  *
- * One object does all of it for one worker; flows are bound to the VM's port they came by.
+ * One object does all of it for one worker; flows are bound to the VM's port they came by. Those of one VM may be at
+ * several workers (flow-share.ts), each of which sees only the segments of its own.
  */
 import type { FrameBatch } from '../../port/batch.ts';
 import { drop, KEPT } from '../../switch/verdict.ts';
@@ -67,7 +68,7 @@ const HOST_READABLE = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 export class TcpGateway implements FlowEvents {
   readonly flows: FlowTable;
   readonly #context: GatewayContext;
-  readonly #pool = new BufferPool();
+  readonly #pool: BufferPool;
   readonly #output: TcpOutput;
   readonly #sender: TcpSender;
   readonly #receiver: TcpReceiver;
@@ -82,9 +83,10 @@ export class TcpGateway implements FlowEvents {
   readonly #turn = (flow: TcpFlow, bytes: number): number => this.#read(flow, bytes);
 
   constructor(context: GatewayContext) {
-    const { tables, clock, outbox, timers } = context;
+    const { tables, clock, outbox, timers, use } = context;
     this.#context = context;
-    this.flows = new FlowTable(this);
+    this.#pool = new BufferPool(use);
+    this.flows = new FlowTable(this, use);
     this.#output = new TcpOutput(tables, clock, outbox, RECEIVE_BYTES, this);
     this.#sender = new TcpSender(clock, timers, this.#pool, this.#output);
     this.#receiver = new TcpReceiver(clock, timers, this.#pool, this.#output);
