@@ -1,4 +1,5 @@
 /** A whole configuration: shape, then networks, then VMs, then what networks must not share. */
+import { availableParallelism } from 'node:os';
 import { configError, type Locate, nowhere } from './fault.ts';
 import { Listeners } from './forwards.ts';
 import { MAX_NETWORKS } from './limits.ts';
@@ -45,6 +46,14 @@ function checkHostPorts(networks: ReadonlyMap<string, NetworkConfig>, locate: Lo
   }
 }
 
+/** Threads where nobody says how many: one VM's connections gain by a second, and what is idle costs nothing. */
+const DEFAULT_WORKERS = 2;
+
+/** As many as there are processors for, at most {@link DEFAULT_WORKERS}. */
+export function defaultWorkers(): number {
+  return Math.min(DEFAULT_WORKERS, availableParallelism());
+}
+
 /** The same as `resolveConfig`, with errors that name the place in a file. */
 export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
   checkShape(ConfigSchema, input, locate, []);
@@ -53,7 +62,7 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
     vms: vmInputs = {},
     guard = 'required',
     fastPath = 'auto',
-    workers = 1,
+    workers = defaultWorkers(),
   } = input as ConfigInput;
   if (Object.keys(networkInputs).length > MAX_NETWORKS) {
     const message = `there are more than ${MAX_NETWORKS} networks`;

@@ -234,7 +234,11 @@ export const ConfigSchema = Type.Object(
       }),
     ),
     workers: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 16, description: 'Datapath threads (default 1)' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 16,
+        description: 'Datapath threads (default 2, 1 where there is one processor)',
+      }),
     ),
   },
   closed,

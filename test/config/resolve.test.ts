@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { resolveConfig } from '../../src/config/resolve.ts';
+import { defaultWorkers, resolveConfig } from '../../src/config/resolve.ts';
 import type { VmInput } from '../../src/config/schema.ts';
 import { configInput, messageOf, networkInput, vmInput } from './fixtures.ts';
 
@@ -8,7 +8,7 @@ describe('resolveConfig', () => {
     const { networks, vms, guard, workers } = resolveConfig({ networks: { default: networkInput() } });
     expect([...networks.keys()]).toEqual(['default']);
     expect(vms.size).toBe(0);
-    expect({ guard, workers }).toEqual({ guard: 'required', workers: 1 });
+    expect({ guard, workers }).toEqual({ guard: 'required', workers: defaultWorkers() });
   });
 
   test('guard off and four workers -> taken over', () => {

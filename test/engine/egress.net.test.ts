@@ -39,7 +39,7 @@ function socketOf(guest: NetnsGuest): number {
 }
 
 async function startAttached() {
-  const sw = await stage.start();
+  const sw = await stage.start({ workers: 1 });
   await sw.attach('a', stage.vm(11));
   await sw.attach('b', stage.vm(12));
   await ping(two.namespace, addressOf(11), 1);

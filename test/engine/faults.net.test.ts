@@ -40,7 +40,7 @@ test('duplicates: ping -> replies come twice', async () => {
 });
 
 test('faults and a worker that is replaced: -> still in place', async () => {
-  const sw = await stage.start();
+  const sw = await stage.start({ workers: 1 });
   await sw.attach('a', stage.vm(11, { faults: { delayMs: 30 } }));
   sw.crashWorker(0);
   await expect.poll(() => sw.stats().workers[0]?.replaced).toBe(1);

@@ -96,7 +96,7 @@ function forwardTexts(first: number, count: number): string[] {
 }
 
 test('worker that dies: -> replaced, forwards are there, can be removed and added', async () => {
-  const sw = await stage.start();
+  const sw = await stage.start({ workers: 1 });
   await sw.attach('a', stage.vm(11, { forwards: ['16080:6080'] }));
   const before = openDescriptors();
   sw.crashWorker(0);
@@ -111,7 +111,7 @@ test('worker that dies: -> replaced, forwards are there, can be removed and adde
 });
 
 test('worker that dies with a connection held: -> it ends, nothing is left; the next is taken again', async () => {
-  const sw = await stage.start();
+  const sw = await stage.start({ workers: 1 });
   await sw.attach('a', stage.vm(11, { forwards: ['16080:6080'] }));
   const before = openDescriptors();
   for (let death = 1; death <= 2; death++) {

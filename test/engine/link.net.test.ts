@@ -169,7 +169,7 @@ test('many VMs attached at once, some of which cannot be: -> the others are, and
   );
   stage.holdTap('t1');
   await vi.waitFor(() => expect(sw.stats().vms.t1?.carrier).toBe(true), WAIT);
-  expect(sw.stats().workers).toMatchObject([{ replaced: 0 }]);
+  expect(sw.stats().workers.filter(({ replaced }) => replaced > 0)).toEqual([]);
 });
 
 test('switch closed while a VM is being attached: -> nothing left open', async () => {

@@ -45,7 +45,7 @@ test('worker that throws: -> replaced within a second, traffic flows again, and 
 });
 
 test('worker that throws: -> counters and learned addresses are those from before', async () => {
-  const sw = await stage.start();
+  const sw = await stage.start({ workers: 1 });
   await sw.attach('a', { tap: 'vm11', netns: stage.host.path });
   await ping(one.namespace, GATEWAY);
   const { rxFrames = 0, mac, ip } = sw.stats().vms.a ?? {};
@@ -112,7 +112,7 @@ test('interface that comes while the worker is dead: -> plugged in once it is re
 
 test('switch without VMs whose worker is dead and not yet replaced: close -> done', async () => {
   const before = openDescriptors();
-  const sw = await stage.start();
+  const sw = await stage.start({ workers: 1 });
   for (const death of [1, 2]) {
     sw.crashWorker(0);
     await vi.waitFor(() => expect(sw.stats().workers[0]?.replaced).toBe(death), WAIT);

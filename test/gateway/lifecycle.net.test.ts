@@ -21,7 +21,7 @@ beforeEach(async () => {
   stage = new GatewayStage();
   guest = await stage.guest(2);
   await stage.guest(3);
-  sw = await stage.start({ networks: { default: stage.network({ hostServices: ['5400'] }) } });
+  sw = await stage.start({ workers: 1, networks: { default: stage.network({ hostServices: ['5400'] }) } });
   server = await stage.serve(guest.namespace, 'witness', 5300);
   await stage.serve(guest.namespace, 'echo', 5301);
 });
