@@ -134,6 +134,7 @@ export class Datapath {
       services: this.#services,
       dns: this.#dns,
       gaveUp: (what: GivenUp) => owner.gaveUp(what),
+      settle: (slot: number, ingress: number, verdict: number) => this.#carryOut(slot, ingress, verdict),
       share: this.#share,
       use,
     };
@@ -193,6 +194,7 @@ export class Datapath {
     if (port === undefined) return;
     const count = port.receive(this.#batch);
     for (let slot = 0; slot < count; slot++) this.#forward(slot, ingress);
+    this.#gateway.endBatch();
     if (this.#egress.rows > 0) this.#transmit();
     // What the gateway sends may lie in this very batch.
     this.#outbox.flush();
@@ -201,6 +203,10 @@ export class Datapath {
   #forward(slot: number, ingress: number): void {
     let verdict = this.#forwarder.decide(this.#batch, slot, ingress);
     if (verdict === GATEWAY_PORT) verdict = this.#gateway.handle(this.#batch, slot, ingress);
+    this.#carryOut(slot, ingress, verdict);
+  }
+
+  #carryOut(slot: number, ingress: number, verdict: number): void {
     if (verdict > GATEWAY_PORT) this.#egress.add(verdict, slot);
     else if (verdict === FLOOD) this.#flood(slot, ingress);
     else if (verdict !== KEPT) this.#counters.dropped(ingress, dropReason(verdict), 1);

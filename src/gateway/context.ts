@@ -11,6 +11,7 @@ import type { HostServices } from './host-services.ts';
 import type { Outbox } from './outbox.ts';
 import type { Sockets } from './sockets.ts';
 import type { TimerWheel } from './timer-wheel.ts';
+import type { Settle } from './udp/departures.ts';
 import type { VmUse } from './vm-use.ts';
 
 export interface GatewayContext {
@@ -34,4 +35,6 @@ export interface GatewayContext {
   readonly use: VmUse;
   /** Tells whoever keeps the log; a few a second for each VM at most */
   readonly gaveUp: (what: GivenUp) => void;
+  /** Carries out the verdict about a frame of the batch at hand that was kept at first */
+  readonly settle: Settle;
 }

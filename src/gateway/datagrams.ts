@@ -3,6 +3,7 @@ import type { GatewayContext } from './context.ts';
 import { EchoProxy } from './echo-proxy.ts';
 import type { GatewayIcmp } from './icmp.ts';
 import type { GatewayIcmpv6 } from './icmpv6.ts';
+import { Departures } from './udp/departures.ts';
 import { HostErrors } from './udp/errors.ts';
 import { UdpForwards } from './udp/forwards.ts';
 import { DatagramOutput } from './udp/output.ts';
@@ -17,6 +18,7 @@ export class Datagrams {
   readonly forwards: UdpForwards;
   readonly #receiver: DatagramReceiver;
   readonly #errors: HostErrors;
+  readonly #departures: Departures;
   readonly #readyList = new ReadyList();
 
   constructor(context: GatewayContext, icmp: GatewayIcmp, icmpv6: GatewayIcmpv6) {
@@ -27,7 +29,8 @@ export class Datagrams {
     const refusals = new Refusals(icmp, icmpv6);
     this.#receiver = receiver;
     this.#errors = errors;
-    this.udp = new UdpGateway({ context, receiver, output, errors, readyList, refusals });
+    this.#departures = new Departures(errors, refusals, context.settle);
+    this.udp = new UdpGateway({ context, receiver, output, errors, readyList, refusals }, this.#departures);
     this.echo = new EchoProxy({ context, receiver, output, errors, readyList, refusals });
     this.forwards = new UdpForwards({ context, receiver, output, readyList, flows: this.udp.flows });
   }
@@ -41,6 +44,11 @@ export class Datagrams {
     this.#readyList.run();
   }
 
+  /** Sends what still lies in the slots of the batch that has been handled. */
+  endBatch(): void {
+    this.#departures.flush();
+  }
+
   /** Ends all flows of a VM. Its forwards stay, until they are closed. */
   endPort(port: number): void {
     this.udp.flows.endPort(port);
@@ -52,5 +60,6 @@ export class Datagrams {
     this.#receiver.release();
     this.#errors.release();
     this.udp.release();
+    this.#departures.release();
   }
 }

@@ -99,6 +99,11 @@ export class Gateway {
     return this.ndp.announceRouter(batch, slot, network);
   }
 
+  /** Ends what was begun with the frames of a batch, before its slots are used again. */
+  endBatch(): void {
+    this.#datagrams.endBatch();
+  }
+
   // --- the datapath's round -------------------------------------------------------------------------------
   /** True while there is something to do that no descriptor and no timer tells of. */
   get busy(): boolean {

@@ -17,7 +17,7 @@ import { Outbox } from '../../src/gateway/outbox.ts';
 import { Sockets } from '../../src/gateway/sockets.ts';
 import { TimerWheel } from '../../src/gateway/timer-wheel.ts';
 import { VmUse } from '../../src/gateway/vm-use.ts';
-import { FrameBatch } from '../../src/port/batch.ts';
+import { BATCH_FRAMES, FrameBatch } from '../../src/port/batch.ts';
 import { PairPort } from '../../src/port/pair-port.ts';
 import { Forwarder } from '../../src/switch/forwarder.ts';
 import { ADDRESS_CONFIGURED, allocateTables, KIND_VM, Tables } from '../../src/switch/tables.ts';
@@ -64,8 +64,10 @@ export class DatagramStage {
   readonly datagrams: Datagrams;
   readonly sockets: Sockets;
   readonly #path: string;
-  readonly #batch = new FrameBatch(1);
+  readonly #batch = new FrameBatch(BATCH_FRAMES);
   readonly #epoll = new Epoll(openEpoll(), EVENTS);
+  /** By slot, those that came late included */
+  #verdicts: number[] = [];
   readonly #outbox: Outbox;
   readonly #timers: TimerWheel;
   readonly #reader: CounterReader;
@@ -106,6 +108,9 @@ export class DatagramStage {
       services: this.services,
       dns: new GatewayDns(this.sockets, clock, this.#timers, NOBODY_BY_NAME),
       gaveUp: () => {},
+      settle: (slot, _, verdict) => {
+        this.#verdicts[slot] = verdict;
+      },
       share: new FlowShare(),
       use: new VmUse(),
     };
@@ -125,20 +130,44 @@ export class DatagramStage {
 
   /** The guest sends a frame: the drop's reason, `kept`, or the frame that goes back at once. */
   send(frame: Uint8Array): string | Uint8Array {
+    return this.sendBatch(frame)[0] as string | Uint8Array;
+  }
+
+  /** The guest sends frames that are received together; of each what {@link send} says. */
+  sendBatch(...frames: Uint8Array[]): (string | Uint8Array)[] {
     const batch = this.#batch;
-    batch.place(0, frame.subarray(10));
-    batch.u8.set(frame.subarray(0, 10), batch.start[0]);
-    const packet = (batch.start[0] as number) + PACKET;
+    for (const [slot, frame] of frames.entries()) {
+      batch.place(slot, frame.subarray(10));
+      batch.u8.set(frame.subarray(0, 10), batch.start[slot]);
+    }
+    this.#verdicts = inNamespace(this.#path, () => {
+      this.#verdicts = [];
+      for (const slot of frames.keys()) this.#verdicts[slot] = this.#handle(slot);
+      this.datagrams.endBatch();
+      return this.#verdicts;
+    });
+    // Whatever is still needed of a slot was copied wrongly.
+    const answers = frames.map((_, slot) => {
+      const start = batch.start[slot] as number;
+      const end = start + (batch.length[slot] as number);
+      const answer = batch.u8.slice(start, end);
+      batch.u8.fill(0xee, start, end);
+      return answer;
+    });
+    this.#outbox.flush();
+    return answers.map((answer, slot) => this.#said(this.#verdicts[slot] as number, answer));
+  }
+
+  #handle(slot: number): number {
+    const batch = this.#batch;
+    const packet = (batch.start[slot] as number) + PACKET;
     const isIpv4 = (batch.u8[packet] as number) >>> 4 === 4;
     const protocol = batch.u8[packet + (isIpv4 ? 9 : 6)];
     const { udp, echo } = this.datagrams;
-    const part = protocol === UDP ? udp : echo;
-    const verdict = inNamespace(this.#path, () => part.handle(batch, 0, VM, packet, isIpv4));
-    // Whatever is still needed of the slot was copied wrongly.
-    const start = batch.start[0] as number;
-    const answer = batch.u8.slice(start, start + (batch.length[0] as number));
-    batch.u8.fill(0xee, start, start + (batch.length[0] as number));
-    this.#outbox.flush();
+    return (protocol === UDP ? udp : echo).handle(batch, slot, VM, packet, isIpv4);
+  }
+
+  #said(verdict: number, answer: Uint8Array): string | Uint8Array {
     if (verdict === KEPT) return 'kept';
     if (verdict < 0) return DROP_REASONS[dropReason(verdict)] as string;
     expectSound(answer);

@@ -147,6 +147,7 @@ export class TestSwitch {
       services,
       dns,
       gaveUp: (what: GivenUp) => this.givenUp.push(what),
+      settle: (slot: number, ingress: number, verdict: number) => this.#carryOut(slot, ingress, verdict),
       share: new FlowShare(),
       use: new VmUse(),
     };
@@ -267,6 +268,7 @@ export class TestSwitch {
     batch.u8.fill(this.stale, start, start + STALE_BYTES);
     const count = (this.#ports[ingress] as Port).receive(batch);
     for (let slot = 0; slot < count; slot++) this.#forward(slot, ingress);
+    this.gateway.endBatch();
     const egress = this.#egress;
     for (let row = 0; row < egress.rows; row++) {
       const port = this.#ports[egress.port(row)] as Port;
@@ -278,6 +280,10 @@ export class TestSwitch {
   #forward(slot: number, ingress: number): void {
     let verdict = this.forwarder.decide(batch, slot, ingress);
     if (verdict === GATEWAY_PORT) verdict = this.gateway.handle(batch, slot, ingress);
+    this.#carryOut(slot, ingress, verdict);
+  }
+
+  #carryOut(slot: number, ingress: number, verdict: number): void {
     if (verdict > GATEWAY_PORT) this.#egress.add(verdict, slot);
     else if (verdict === FLOOD) this.#flood(slot, ingress);
     else if (verdict === KEPT) this.kept++;

@@ -41,11 +41,18 @@ export function giveSocket(sockets: Sockets, flow: DatagramFlow, fd: number): nu
   return 0;
 }
 
+// The gateway is no hop of its own to a packet that may take none: whoever is behind it says so.
+const hopsLeft = (guestHops: number): number => Math.max(1, guestHops - 1);
+
+/** Whether {@link limitHops} would change what is sent from now on. */
+export function differsInHops(flow: DatagramFlow, guestHops: number): boolean {
+  return hopsLeft(guestHops) !== flow.hops && !flow.isService;
+}
+
 /** Lets the flow's packets take as many hops as the guest's may, of which the one to us is the first. */
 export function limitHops(flow: DatagramFlow, guestHops: number): void {
-  // The gateway is no hop of its own to a packet that may take none: whoever is behind it says so.
-  const hops = Math.max(1, guestHops - 1);
-  if (hops === flow.hops || flow.isService) return;
+  if (!differsInHops(flow, guestHops)) return;
+  const hops = hopsLeft(guestHops);
   flow.hops = hops;
   if (flow.isIpv4) setOption(flow.fd, SOL_IP, IP_TTL, hops);
   else setOption(flow.fd, SOL_IPV6, IPV6_UNICAST_HOPS, hops);

@@ -2,10 +2,11 @@
  * UDP of the guests towards the host's side.
  *
  * Theory of operation. Every (VM, guest's end, remote end) is a flow with a connected socket of the host's, so that
- * the kernel matches answers and errors to it. A guest's datagram goes out straight from the slot it came in; answers
+ * the kernel matches answers and errors to it. A guest's datagrams go out straight from the slots they came in, those of
+ * one flow in a row together (departures.ts); answers
  * are received into memory of our own and leave from there. Where a flow may go is decided when it begins.
  *
- *     guest -> slot -> send(fd)                 recvmmsg(fd) -> receiver -> outbox -> guest
+ *     guest -> slots -> sendmmsg(fd)            recvmmsg(fd) -> receiver -> outbox -> guest
  *                                               error queue  -> ICMP error         -> guest
  *
  * Failure. What cannot be sent is dropped and counted, and the guest told where a router would tell it.
@@ -15,7 +16,7 @@ import { drop, KEPT } from '../../switch/verdict.ts';
 import { DatagramVector, SEGMENT_SPACE } from '../../sys/datagram-vector.ts';
 import { EAGAIN, EINVAL, EIO, EMSGSIZE, ENOBUFS } from '../../sys/errno.ts';
 import { LOOPBACK, MAPPED, SOCK_DGRAM } from '../../sys/inet-socket.ts';
-import { errno, sendAt, sendmmsg } from '../../sys/libc.ts';
+import { errno, sendmmsg } from '../../sys/libc.ts';
 import { MSG_DONTWAIT } from '../../sys/message-vector.ts';
 import { DROP } from '../../telemetry/drops.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
@@ -27,10 +28,11 @@ import { EGRESS_ALLOW } from '../egress-policy.ts';
 import { FlowKey } from '../flow-key.ts';
 import { isGatewayAddress } from '../own-addresses.ts';
 import { isUdpChecksumRight, packetEnd, transportOffset } from '../transport.ts';
+import type { Departures } from './departures.ts';
 import type { HostErrors } from './errors.ts';
 import type { DatagramFlow, FlowEvents } from './flow.ts';
 import { Flows } from './flows.ts';
-import { giveSocket, limitHops, openConnected } from './host-socket.ts';
+import { differsInHops, giveSocket, limitHops, openConnected } from './host-socket.ts';
 import type { DatagramOutput } from './output.ts';
 import type { ReadyList } from './ready-list.ts';
 import type { DatagramReceiver } from './receiver.ts';
@@ -68,8 +70,11 @@ export class UdpGateway implements FlowEvents {
   /** The flow that {@link #open} made */
   #opened: DatagramFlow | undefined;
 
-  constructor(parts: DatagramParts) {
+  readonly #departures: Departures;
+
+  constructor(parts: DatagramParts, departures: Departures) {
     this.#parts = parts;
+    this.#departures = departures;
     this.readyList = parts.readyList;
     this.flows = new Flows(parts.context, this, VM_UDP_FLOWS, timeoutMs);
   }
@@ -92,14 +97,16 @@ export class UdpGateway implements FlowEvents {
     key.remotePort = udp.destinationPort(view, datagram);
     let flow = this.flows.find(key);
     if (flow === undefined) {
+      // It may end the flow whose datagrams are waiting.
+      this.#departures.flush();
       const verdict = this.#open(batch, slot, ingress, packet, isIpv4);
       if (verdict !== KEPT) return verdict;
       flow = this.#opened as DatagramFlow;
     }
     this.flows.touch(flow);
     if (flow.forward !== undefined) flow.isAnswered = true;
-    else limitHops(flow, isIpv4 ? ipv4.ttl(view, packet) : ipv6.hopLimit(view, packet));
-    const error = this.#send(flow, batch, slot, datagram);
+    else this.#limitHops(flow, isIpv4 ? ipv4.ttl(view, packet) : ipv6.hopLimit(view, packet));
+    const error = this.#send(flow, batch, slot, packet, datagram);
     if (error === 0) return KEPT;
     if (error === EAGAIN || error === ENOBUFS) return drop(DROP['queue-full']);
     return this.#parts.refusals.failed(batch, slot, packet, ingress, isIpv4, error);
@@ -141,13 +148,24 @@ export class UdpGateway implements FlowEvents {
   }
 
   // --- to the host ----------------------------------------------------------------------------------------
-  /** Sends the datagram in the slot. 0, or the error's number. */
-  #send(flow: DatagramFlow, batch: FrameBatch, slot: number, datagram: number): number {
+  #limitHops(flow: DatagramFlow, guestHops: number): void {
+    if (!differsInHops(flow, guestHops)) return;
+    this.#departures.flush();
+    limitHops(flow, guestHops);
+  }
+
+  /** Sends the datagram in the slot, or lets it depart with others. 0, or the error's number. */
+  #send(flow: DatagramFlow, batch: FrameBatch, slot: number, packet: number, datagram: number): number {
     const { view } = batch;
     const start = batch.start[slot] as number;
     const payload = batch.address(slot) + (datagram + udp.UDP_HEADER_BYTES - start);
     const bytes = udp.length(view, datagram) - udp.UDP_HEADER_BYTES;
     const segment = vnet.gsoType(view, start) === vnet.GSO_UDP_L4 ? vnet.gsoSize(view, start) : 0;
+    if (segment === 0 && flow.forward === undefined) {
+      this.#departures.add(flow, batch, slot, packet, payload, bytes);
+      return 0;
+    }
+    this.#departures.flush();
     const error = this.#sendOnce(flow, payload, bytes, segment);
     if (error === 0 || error === EAGAIN || error === ENOBUFS || flow.fd < 0) return error;
     // It may be about an earlier datagram, and is told once.
@@ -169,9 +187,6 @@ export class UdpGateway implements FlowEvents {
 
   #sendPiece(flow: DatagramFlow, payload: number, bytes: number, segment: number): number {
     const { forward } = flow;
-    if (forward === undefined && segment === 0) {
-      return sendAt(flow.fd, payload, bytes, MSG_DONTWAIT) < 0 ? errno() : 0;
-    }
     const vector = this.#vector;
     const index = forward === undefined ? TO_PEER : ADDRESSED;
     if (forward !== undefined) {

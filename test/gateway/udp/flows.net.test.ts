@@ -77,6 +77,46 @@ describe('a guest and a server', () => {
     expect(view(frame).getUint16(PACKET + 26)).toBe(partial);
   });
 
+  test('a batch of datagrams of one flow -> each arrives, in order', () => {
+    const server = peer(FAR.ip);
+    const frames = Array.from({ length: 64 }, (_, i) =>
+      ipv4Udp({ from: A, to: FAR, fromPort: 4000, toPort: server.port, data: fill(i + 1) }),
+    );
+    expect(new Set(stage.sendBatch(...frames))).toEqual(new Set(['kept']));
+    for (const i of frames.keys()) expect(server.receive()?.data).toEqual(fill(i + 1));
+    expect(server.receive()).toBeUndefined();
+  });
+
+  test('a batch of several flows in turns, a new one among them -> each datagram reaches its server', () => {
+    const servers = [peer(FAR.ip), peer(FAR.ip), peer(FAR6)];
+    const to = (server: number, data: number[]) => {
+      const ports = { fromPort: 4000, toPort: servers[server]?.port as number, data };
+      if (server < 2) return ipv4Udp({ from: A, to: FAR, ...ports });
+      return udp6({ from: A, to: GATEWAY, source: A6, destination: FAR6 }, ports);
+    };
+    stage.sendBatch(to(0, [1]), to(0, [2]), to(1, [3]), to(0, [4]), to(2, [5]), to(2, [6]), to(1, [7]));
+    const arrived = servers.map((server) => {
+      const data: number[] = [];
+      for (let one = server.receive(); one !== undefined; one = server.receive()) data.push(...one.data);
+      return data;
+    });
+    expect(arrived).toEqual([
+      [1, 2, 4],
+      [3, 7],
+      [5, 6],
+    ]);
+  });
+
+  test('a batch to a port where nobody listens -> all are sent, and the guest hears of each that was refused', () => {
+    const closed = new Peer(namespace.path, FAR.ip);
+    closed.close();
+    const frame = ipv4Udp({ from: A, to: FAR, fromPort: 4000, toPort: closed.port });
+    expect(stage.sendBatch(frame, frame, frame)).toEqual(['kept', 'kept', 'kept']);
+    const told = stage.round();
+    expect(told).toHaveLength(3);
+    for (const error of told) expect([...error.subarray(PACKET + 20, PACKET + 22)]).toEqual([3, 3]);
+  });
+
   test('IPv6 datagram -> the same', () => {
     const server = peer(FAR6);
     const fields = { from: A, to: FAR, source: A6, destination: FAR6 };
