@@ -57,8 +57,10 @@ export class Departures {
 
   /** Sends what was gathered. */
   flush(): void {
-    const { fd } = this.#flow ?? { fd: -1 };
     const count = this.#count;
+    if (count === 0) return;
+    const flow = this.#flow as DatagramFlow;
+    const { fd } = flow;
     let isRepeated = false;
     for (let at = 0; at < count; ) {
       const sent = sendmmsg(fd, this.#vector.headerAddress(at), count - at, MSG_DONTWAIT);
@@ -71,7 +73,7 @@ export class Departures {
       const isFull = error === EAGAIN || error === ENOBUFS;
       if (!isFull && !isRepeated) {
         // It may be about an earlier datagram, and is told once.
-        this.#errors.drain(this.#flow as DatagramFlow, fd);
+        this.#errors.drain(flow, fd);
         isRepeated = true;
         continue;
       }
