@@ -48,4 +48,5 @@ test.each(['isolated', 'shared'] as const)(
     expect(heapGrowth(play)).toBeLessThan(ROUND_BYTES);
     batch.release();
   },
+  60_000,
 );
