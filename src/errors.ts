@@ -46,6 +46,10 @@ export const ERROR_CODES = {
   PORT_REFUSED: EXIT.unavailable,
   VM_NOT_READY: EXIT.unavailable,
   FLOW_LIMIT: EXIT.unavailable,
+  VM_CONFIGURED: EXIT.conflict,
+  STATE_IN_USE: EXIT.conflict,
+  STATE_UNREADABLE: EXIT.config,
+  STATE_UNWRITABLE: EXIT.unavailable,
   SYSTEM_CALL_FAILED: EXIT.failure,
 } as const;
 

@@ -1,6 +1,7 @@
 /** tapswitch as a library: a userspace Ethernet switch for microVM TAP devices. */
 export type { ConfigInput, ForwardInput, NetworkInput, VmInput } from './config/schema.ts';
-export { createSwitch, type Switch } from './engine/switch.ts';
+export { createSwitch } from './engine/create-switch.ts';
+export type { Switch } from './engine/switch.ts';
 export type { AttachOptions, PortState, SwitchOptions, SwitchStats } from './engine/switch-types.ts';
 export { ERROR_CODES, type ErrorCode, TapswitchError } from './errors.ts';
 export type { ForwardState } from './forward/vm-forwards.ts';

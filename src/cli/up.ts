@@ -2,7 +2,7 @@
 import { closeSync, fstatSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/load.ts';
-import { startSwitch } from '../engine/switch.ts';
+import { startSwitch } from '../engine/create-switch.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { endSignal } from './signals.ts';
 

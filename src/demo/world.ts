@@ -6,7 +6,8 @@
 import { networkInterfaces } from 'node:os';
 import { resolveConfig } from '../config/resolve.ts';
 import type { VmInput } from '../config/schema.ts';
-import { type Switch, startSwitch } from '../engine/switch.ts';
+import { startSwitch } from '../engine/create-switch.ts';
+import type { Switch } from '../engine/switch.ts';
 import { explaining } from '../engine/system-errors.ts';
 import { type Guest, type GuestIdentity, GuestUnavailable, type Progress } from '../lab/guest.ts';
 import { ensureKernel } from '../lab/kernel.ts';

@@ -1,7 +1,8 @@
 /** What the control thread and a datapath worker say to each other. */
 import type { DnsUpstream } from '../config/dns.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
-import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
+import type { FlowRecord } from '../gateway/flow-list.ts';
+import type { DialBinding, DialNews, ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { TableMemory } from '../switch/tables.ts';
@@ -28,8 +29,11 @@ export type Command =
    * before the port is attached, and again when it changes; `detach` ends it.
    */
   | { readonly op: 'vm'; readonly port: number; readonly name: string; readonly policy: Int32Array }
-  /** End the flows of the VM on `port` on both sides */
+  /** End the flows of the VM on `port` on both sides; answered with how many there were */
   | { readonly op: 'reset'; readonly port: number }
+  /** Answered with the flows of the VM on `port` */
+  | { readonly op: 'flows'; readonly port: number }
+  | { readonly op: 'dial'; readonly dial: DialBinding }
   | { readonly op: 'services'; readonly network: number; readonly services: readonly HostServiceRecord[] }
   /** What the gateway's name server answers itself in a network */
   | { readonly op: 'names'; readonly network: number; readonly names: NetworkNames }
@@ -45,13 +49,18 @@ export type Command =
   /** Throw: how tests see a worker die */
   | { readonly op: 'crash' };
 
+/** What a command is answered with, where it is a question. */
+export type Answer = number | readonly FlowRecord[] | undefined;
+
 export type CommandMessage = Command & { readonly sequence: number };
 
 export type WorkerMessage =
   | { readonly type: 'running' }
-  | { readonly type: 'done'; readonly sequence: number }
+  | { readonly type: 'done'; readonly sequence: number; readonly answer: Answer }
   | { readonly type: 'watched'; readonly token: number }
-  | { readonly type: 'gave-up'; readonly what: GivenUp };
+  | { readonly type: 'gave-up'; readonly what: GivenUp }
+  | { readonly type: 'dialed'; readonly number: number; readonly news: DialNews }
+  | { readonly type: 'reached'; readonly port: number; readonly guestPort: number };
 
 /** What a worker is started with. */
 export interface WorkerSetup {

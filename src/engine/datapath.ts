@@ -23,7 +23,7 @@ import { TableAddressBook } from '../gateway/dns/address-book.ts';
 import { GatewayDns } from '../gateway/dns/dns.ts';
 import { EgressPolicies } from '../gateway/egress-policies.ts';
 import { FlowShare } from '../gateway/flow-share.ts';
-import type { GivenUp } from '../gateway/forward-binding.ts';
+import type { DialNews, GivenUp } from '../gateway/forward-binding.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { HostServices } from '../gateway/host-services.ts';
 import { Outbox } from '../gateway/outbox.ts';
@@ -45,7 +45,7 @@ import { EPOLLET, EPOLLIN, Epoll } from '../sys/epoll.ts';
 import { clearEventfd, signalEventfd } from '../sys/eventfd.ts';
 import { close } from '../sys/libc.ts';
 import { CounterBlock } from '../telemetry/counters.ts';
-import type { Command, PortBinding, WorkerSetup } from './commands.ts';
+import type { Answer, Command, PortBinding, WorkerSetup } from './commands.ts';
 import { EgressQueues } from './egress.ts';
 import { EventWait } from './event-wait.ts';
 import { ReceiveTurns } from './receive-turns.ts';
@@ -66,6 +66,9 @@ export interface DatapathOwner {
   watched(token: number): void;
   /** A forward's connection was given up */
   gaveUp(what: GivenUp): void;
+  /** See GatewayContext */
+  dialed(number: number, news: DialNews): void;
+  reached(port: number, guestPort: number): void;
 }
 
 export class Datapath {
@@ -134,6 +137,8 @@ export class Datapath {
       services: this.#services,
       dns: this.#dns,
       gaveUp: (what: GivenUp) => owner.gaveUp(what),
+      dialed: (number: number, news: DialNews) => owner.dialed(number, news),
+      reached: (port: number, guestPort: number) => owner.reached(port, guestPort),
       settle: (slot: number, ingress: number, verdict: number) => this.#carryOut(slot, ingress, verdict),
       share: this.#share,
       use,
@@ -232,7 +237,7 @@ export class Datapath {
   }
 
   /** Carries a command out. Called from `commands` of its owner only. */
-  execute(command: Command): void {
+  execute(command: Command): Answer {
     switch (command.op) {
       case 'attach':
         this.#attach(command.binding);
@@ -247,7 +252,11 @@ export class Datapath {
         this.#gateway.setVm(command.port, command.name, command.policy);
         break;
       case 'reset':
-        this.#gateway.reset(command.port);
+        return this.#gateway.reset(command.port);
+      case 'flows':
+        return this.#gateway.flowsOf(command.port);
+      case 'dial':
+        this.#gateway.dial(command.dial);
         break;
       case 'services':
         this.#services.set(command.network, command.services);
@@ -276,6 +285,7 @@ export class Datapath {
       case 'crash':
         throw new Error('crashed on request');
     }
+    return undefined;
   }
 
   #attach({ port: number, network, kind, fds, worker, faults }: PortBinding): void {

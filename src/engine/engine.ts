@@ -6,7 +6,8 @@
 import type { DnsUpstream } from '../config/dns.ts';
 import { TapswitchError } from '../errors.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
-import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
+import type { FlowRecord } from '../gateway/flow-list.ts';
+import type { DialBinding, DialNews, ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import { allocateHandover } from '../gateway/tcp/handover.ts';
 import { allocateVmUse, VmUse } from '../gateway/vm-use.ts';
@@ -30,6 +31,18 @@ export interface PortOptions {
   readonly vm?: VmRecord;
 }
 
+/** What the workers tell. */
+export interface EngineEvents {
+  /** A forward's connection was given up */
+  gaveUp(what: GivenUp): void;
+  /** What became of a connection made by {@link Engine.dial} */
+  dialed(number: number, news: DialNews): void;
+  /** A port of the VM on `port` took its first connection of the host's */
+  reached(port: number, guestPort: number): void;
+  /** A thread died, and with it its connections; its replacement is about to start */
+  died(worker: number): void;
+}
+
 export class Engine {
   /** What the workers know; the control thread writes it before it tells them */
   readonly tables: Tables;
@@ -45,9 +58,8 @@ export class Engine {
 
   /**
    * @param workers number of datapath threads
-   * @param gaveUp called when a forward's connection was given up
    */
-  constructor(workers: number, log: Logger, gaveUp: (what: GivenUp) => void) {
+  constructor(workers: number, log: Logger, events: EngineEvents) {
     const tables = allocateTables();
     // The control thread counts too, in a block behind the workers'.
     const counters = allocateCounters(workers + 1, MAX_PORTS);
@@ -67,8 +79,9 @@ export class Engine {
       const died = () => {
         this.tables.unlockDead(worker);
         new VmUse(use).clear(worker);
+        events.died(worker);
       };
-      this.#threads.push(new WorkerThread(setup, log, { watched, gaveUp, died }));
+      this.#threads.push(new WorkerThread(setup, log, { ...events, watched, died }));
     }
   }
 
@@ -132,9 +145,20 @@ export class Engine {
     await Promise.all(this.#threads.map((thread) => thread.upstreams(network, upstreams)));
   }
 
-  /** Ends the flows of the VM on `port` on both sides. */
-  async reset(port: number): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.reset(port)));
+  /** Ends the flows of the VM on `port` on both sides; how many there were. */
+  async reset(port: number): Promise<number> {
+    const ended = await Promise.all(this.#threads.map((thread) => thread.reset(port)));
+    return ended.reduce((sum, one) => sum + one, 0);
+  }
+
+  /** The flows of the VM on `port`; no more than a thousand of each worker's. */
+  async flows(port: number): Promise<FlowRecord[]> {
+    return (await Promise.all(this.#threads.map((thread) => thread.flows(port)))).flat();
+  }
+
+  /** Makes a connection to a VM. Its descriptor is the worker's then; false, and it is the caller's, while that is gone. */
+  dial(dial: DialBinding): boolean {
+    return this.#threadOf(dial.port).dial(dial);
   }
 
   /** Lets a listening socket lead into a VM. */

@@ -26,11 +26,14 @@ interface NamespaceWatch {
 export class LinkWatch {
   readonly #engine: Engine;
   readonly #log: Logger;
+  readonly #seen: (name: string, present: boolean) => void;
   readonly #watches = new Map<string | undefined, NamespaceWatch>();
 
-  constructor(engine: Engine, log: Logger) {
+  /** @param seen told of every interface of our own namespace that appears, changes or goes, while that is watched */
+  constructor(engine: Engine, log: Logger, seen: (name: string, present: boolean) => void) {
     this.#engine = engine;
     this.#log = log;
+    this.#seen = seen;
   }
 
   /** Begins to tell a listener of the interface called `name` in a namespace. */
@@ -72,6 +75,7 @@ export class LinkWatch {
         return;
       }
       const { link, type } = event;
+      if (namespace === undefined) this.#seen(link.name, type !== 'removed');
       for (const [name, listener] of listeners) {
         if (link.name === name) listener.hear(type === 'removed' ? undefined : link);
         else if (link.index === listener.index) listener.hear(undefined);
@@ -82,6 +86,7 @@ export class LinkWatch {
   /** News were lost: what is there now says all that matters. */
   #listAgain(namespace: string | undefined, listeners: Map<string, LinkListener>): void {
     const links = withLinks(namespace, (socket) => socket.links());
+    if (namespace === undefined) for (const { name } of links) this.#seen(name, true);
     for (const [name, listener] of listeners) listener.hear(links.find((link) => link.name === name));
   }
 }

@@ -18,6 +18,24 @@ export interface AttachOptions extends VmInput {
   readonly faults?: FaultPlan;
 }
 
+/** What happens to a switch, for whoever asks to be told. Each is called between two things the switch does. */
+export interface SwitchEvents {
+  /** A VM's TAP appeared or went, or a process took hold of it or let it go */
+  port?(id: string, change: 'present' | 'absent' | 'up' | 'down'): void;
+  /** A port of the guest took its first connection of the host's, since the VM's carrier came */
+  reached?(id: string, guestPort: number): void;
+  /** A datapath thread died and is being replaced */
+  workerReplaced?(worker: number): void;
+  /** An interface of our own namespace appeared, changed, or went */
+  link?(name: string, present: boolean): void;
+}
+
+export interface DialOptions {
+  /** How long a VM that does not answer yet is waited for, `ms` */
+  readonly waitMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** One port as {@link Switch.stats} shows it. */
 export interface PortState extends PortStats {
   readonly interface: string;

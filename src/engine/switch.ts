@@ -4,24 +4,21 @@
  * @packageDocumentation
  */
 
+import type { Socket } from 'node:net';
 import { PREFIX6_BITS } from '../config/network6.ts';
-import {
-  type NetworkConfig,
-  resolveConfig,
-  resolveVm,
-  type SwitchConfig,
-  type VmConfig,
-} from '../config/resolve.ts';
+import { type NetworkConfig, resolveVm, type SwitchConfig, type VmConfig } from '../config/resolve.ts';
 import type { ForwardInput } from '../config/schema.ts';
 import { TapswitchError } from '../errors.ts';
 import type { FastPath } from '../fastpath/fast-path.ts';
 import { ForwardTable } from '../forward/forward-table.ts';
 import type { ForwardState } from '../forward/vm-forwards.ts';
+import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
-import { type Logger, silentLogger } from '../telemetry/logger.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { formatIpv4, maskOf } from '../wire/ipv4.ts';
 import { formatMac, macOf } from '../wire/mac.ts';
+import { Dialer } from './dialer.ts';
 import { Engine } from './engine.ts';
 import { FastPaths } from './fast-paths.ts';
 import { Guards } from './guards.ts';
@@ -31,7 +28,7 @@ import { LinkWatch } from './link-watch.ts';
 import { NameService } from './name-service.ts';
 import { isSameNamespace } from './namespace.ts';
 import { OutboundRules } from './outbound.ts';
-import type { AttachOptions, PortState, SwitchOptions, SwitchStats } from './switch-types.ts';
+import type { AttachOptions, DialOptions, PortState, SwitchEvents, SwitchStats } from './switch-types.ts';
 import { VmPort } from './vm-port.ts';
 
 /** How often the switch looks after what nobody tells it of, `ms` */
@@ -40,6 +37,10 @@ const UPKEEP_MS = 100;
 const GUARD_ROUNDS = 20;
 /** Every how many of those times it looks at the host's addresses */
 const HOST_ADDRESS_ROUNDS = 50;
+
+/** No interface's name: whoever watches for it keeps the news of our namespace coming */
+const ANY_INTERFACE = '';
+const NOBODY = { index: undefined, hear: () => {} };
 
 export class Switch {
   readonly #config: SwitchConfig;
@@ -50,6 +51,8 @@ export class Switch {
   readonly #fastPaths: FastPaths;
   readonly #guards: Guards;
   readonly #forwards: ForwardTable;
+  readonly #dialer: Dialer;
+  readonly #events: SwitchEvents;
   readonly #leases: Leases;
   readonly #outbound: OutboundRules;
   readonly #networks = new Map<string, number>();
@@ -63,11 +66,21 @@ export class Switch {
   #closing: Promise<void> | undefined;
 
   /** Use {@link createSwitch}. */
-  constructor(config: SwitchConfig, log: Logger) {
+  constructor(config: SwitchConfig, log: Logger, events: SwitchEvents) {
     this.#config = config;
     this.#log = log;
-    this.#engine = new Engine(config.workers, log, (what) => this.#forwards.gaveUp(what));
-    this.#links = new LinkWatch(this.#engine, log);
+    this.#events = events;
+    this.#engine = new Engine(config.workers, log, {
+      gaveUp: (what) => this.#forwards.gaveUp(what),
+      dialed: (number, news) => this.#dialer.heard(number, news),
+      reached: (port, guestPort) => this.#tellReached(port, guestPort),
+      died: (worker) => {
+        this.#dialer.died(worker);
+        events.workerReplaced?.(worker);
+      },
+    });
+    this.#dialer = new Dialer(this.#engine);
+    this.#links = new LinkWatch(this.#engine, log, (name, present) => events.link?.(name, present));
     this.#names = new NameService(this.#engine, log);
     this.#fastPaths = new FastPaths(log);
     this.#guards = new Guards(config.guard === 'required', log);
@@ -94,6 +107,7 @@ export class Switch {
 
   /** Opens the host ports and attaches the VMs of the configuration. */
   async start(): Promise<void> {
+    if (this.#events.link !== undefined) await this.#links.add(undefined, ANY_INTERFACE, NOBODY);
     this.#outbound.refresh();
     this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS);
     for (const [name, { hostServices }] of this.#config.networks) {
@@ -193,8 +207,9 @@ export class Switch {
     const fastPath = this.#fastPathFor(vm, faults);
     if (!prepared) this.#guards.inherit([vm]);
     const policy = () => this.#outbound.wordsOf(vm);
-    const options = { engine: this.#engine, vm, network, guard, faults, policy, fastPath, log: this.#log };
-    const port = new VmPort(options);
+    const changed = (change: 'present' | 'absent' | 'up' | 'down') => this.#events.port?.(vm.id, change);
+    const common = { engine: this.#engine, vm, network, guard, log: this.#log, changed };
+    const port = new VmPort({ ...common, faults, policy, fastPath });
     this.#vms.set(vm.id, port);
     try {
       this.#giveLease(port);
@@ -245,12 +260,7 @@ export class Switch {
 
   /** Unplugs a VM, ends its flows and forwards, and lifts the guard from its TAP. Throws VM_UNKNOWN. */
   async detach(id: string): Promise<void> {
-    this.#checkOpen();
-    const port = this.#vms.get(id);
-    if (port === undefined) {
-      throw new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'Use an id that was attached.');
-    }
-    await this.#remove(port, true);
+    await this.#remove(this.#port(id), true);
   }
 
   /** The forwards of a VM, those of its loopback identity among them. Throws VM_UNKNOWN. */
@@ -281,6 +291,35 @@ export class Switch {
   async removeForward(id: string, spec: string, options: { readonly reset?: boolean } = {}): Promise<void> {
     this.#checkOpen();
     await this.#forwards.remove(id, spec, options.reset ?? false);
+  }
+
+  #tellReached(number: number, guestPort: number): void {
+    for (const [id, port] of this.#vms) if (port.number === number) this.#events.reached?.(id, guestPort);
+  }
+
+  #port(id: string): VmPort {
+    this.#checkOpen();
+    const port = this.#vms.get(id);
+    if (port !== undefined) return port;
+    throw new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'Use an id that was attached.');
+  }
+
+  /**
+   * Opens a connection to a TCP port of a VM, from the gateway.
+   * @throws TapswitchError VM_UNKNOWN, TAP_DOWN, GUEST_SILENT, PORT_REFUSED, FLOW_LIMIT, SWITCH_CLOSED
+   */
+  dial(id: string, guestPort: number, { waitMs, signal }: DialOptions): Promise<Socket> {
+    return this.#dialer.dial({ id, port: this.#port(id).number, guestPort, waitMs, signal });
+  }
+
+  /** The flows of a VM at the gateway, a thousand for each datapath thread at most. Throws VM_UNKNOWN. */
+  flows(id: string): Promise<FlowRecord[]> {
+    return this.#engine.flows(this.#port(id).number);
+  }
+
+  /** Ends the flows of a VM on both sides, but not what is held until it answers; how many. Throws VM_UNKNOWN. */
+  resetFlows(id: string): Promise<number> {
+    return this.#engine.reset(this.#port(id).number);
   }
 
   /** Counters and state of every port, since each was attached. */
@@ -333,7 +372,9 @@ export class Switch {
   async #close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#upkeep);
+    this.#dialer.close();
     try {
+      await this.#links.remove(undefined, ANY_INTERFACE);
       for (const { config } of this.#hostPorts) await this.#links.remove(config.netns, config.name);
       for (const { vm } of this.#vms.values()) await this.#links.remove(vm.netns, vm.tap);
       for (const id of this.#vms.keys()) await this.#forwards.close(id);
@@ -361,39 +402,5 @@ export class Switch {
   #checkOpen(): void {
     if (!this.#closed) return;
     throw new TapswitchError('SWITCH_CLOSED', 'the switch is closed', 'Make a new one with createSwitch().');
-  }
-}
-
-/**
- * Makes a switch and starts it.
- *
- * ```ts
- * import { createSwitch } from 'tapswitch';
- *
- * const sw = await createSwitch({
- *   networks: { default: { subnet: '192.168.0.0/16', gateway: '192.168.0.1' } },
- * });
- * await sw.attach('vm-02018', { tap: 'fc-vm-02018', ip: '192.168.0.14' });
- * console.log(sw.stats().vms['vm-02018']?.carrier);
- * await sw.close();
- * ```
- *
- * @throws TapswitchError for a wrong configuration and for whatever the system refuses; nothing runs then
- */
-export async function createSwitch(options: SwitchOptions): Promise<Switch> {
-  const { logger, ...input } = options ?? {};
-  return startSwitch(resolveConfig(input), logger ?? silentLogger());
-}
-
-/** {@link createSwitch} for a configuration that is checked already. */
-export async function startSwitch(config: SwitchConfig, log: Logger): Promise<Switch> {
-  const made = new Switch(config, log);
-  try {
-    await made.start();
-    return made;
-  } catch (error) {
-    // What went wrong first is what the caller must hear.
-    await made.abandon().catch((next: unknown) => log.error({ err: next }, 'clean-up after a failed start'));
-    throw error;
   }
 }

@@ -43,6 +43,8 @@ export interface VmPortOptions {
   /** Of the VM's namespace; undefined when its frames are all to pass through the datapath */
   readonly fastPath: FastPath | undefined;
   readonly log: Logger;
+  /** Told when the TAP comes or goes, and its carrier */
+  readonly changed: (change: 'present' | 'absent' | 'up' | 'down') => void;
 }
 
 export class VmPort {
@@ -129,6 +131,7 @@ export class VmPort {
       throw error;
     }
     this.#log.info({ ifindex: tap.index, carrier: tap.carrier }, 'port plugged in');
+    this.#options.changed('present');
     await this.#setCarrier(tap.carrier);
   }
 
@@ -178,6 +181,7 @@ export class VmPort {
     // When it comes, too: frames of whoever was there before may have been handled after it went.
     engine.tables.forgetLearned(this.number);
     this.refreshFastPath();
+    this.#options.changed(carrier ? 'up' : 'down');
     if (carrier) await engine.announce(this.number);
     else await engine.reset(this.number);
   }
@@ -227,6 +231,7 @@ export class VmPort {
     if (this.#tap !== undefined && link?.index !== this.#tap.index) {
       await this.#unplug();
       this.#log.warn('interface gone');
+      this.#options.changed('absent');
     }
     if (link === undefined) return;
     if (this.#tap === undefined) await this.#plug();

@@ -13,14 +13,15 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { DnsUpstream } from '../config/dns.ts';
 import { TapswitchError } from '../errors.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
-import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
+import type { FlowRecord } from '../gateway/flow-list.ts';
+import type { DialBinding, DialNews, ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import { allocateDescriptorSet, DescriptorSet } from '../sys/descriptor-set.ts';
 import { openEpoll } from '../sys/epoll.ts';
 import { signalEventfd } from '../sys/eventfd.ts';
 import { close } from '../sys/libc.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { Command, CommandMessage, PortBinding, WorkerMessage, WorkerSetup } from './commands.ts';
+import type { Answer, Command, CommandMessage, PortBinding, WorkerMessage, WorkerSetup } from './commands.ts';
 
 const ACK_TIMEOUT_MS = 5000;
 /** Frames allocate nothing and flows live long: more room for young objects would be memory used once, `MB` */
@@ -29,7 +30,7 @@ const YOUNG_GENERATION_MB = 3;
 const RESTART_PAUSE_MS = 200;
 
 interface Pending {
-  readonly resolve: () => void;
+  readonly resolve: (answer: Answer) => void;
   readonly timer: NodeJS.Timeout;
   /** The thread it was said to has died */
   orphaned: boolean;
@@ -50,6 +51,8 @@ export interface WorkerEvents {
   watched(token: number): void;
   /** A forward's connection was given up */
   gaveUp(what: GivenUp): void;
+  dialed(number: number, news: DialNews): void;
+  reached(port: number, guestPort: number): void;
   /** The thread has died; its replacement is about to start */
   died(): void;
 }
@@ -156,19 +159,21 @@ export class WorkerThread {
     }
   }
 
-  #resolve(sequence: number): void {
+  #resolve(sequence: number, answer?: Answer): void {
     const pending = this.#pending.get(sequence);
     if (pending === undefined) return;
     this.#pending.delete(sequence);
     clearTimeout(pending.timer);
-    pending.resolve();
+    pending.resolve(answer);
   }
 
   #hear(message: WorkerMessage): void {
     if (message.type === 'watched') this.#events.watched(message.token);
     else if (message.type === 'gave-up') this.#events.gaveUp(message.what);
     else if (message.type === 'running') this.#settle();
-    else this.#resolve(message.sequence);
+    else if (message.type === 'dialed') this.#events.dialed(message.number, message.news);
+    else if (message.type === 'reached') this.#events.reached(message.port, message.guestPort);
+    else this.#resolve(message.sequence, message.answer);
   }
 
   #post(command: Command): number {
@@ -177,9 +182,14 @@ export class WorkerThread {
     return message.sequence;
   }
 
-  #send(command: Command): Promise<void> {
+  #tell(command: Command): Promise<void> {
+    return this.#ask(command).then(() => {});
+  }
+
+  /** Undefined where nobody is left to answer. */
+  #ask(command: Command): Promise<Answer> {
     // A thread on its way out does nothing any more.
-    if (this.#stopping) return Promise.resolve();
+    if (this.#stopping) return Promise.resolve(undefined);
     const sequence = this.#post(command);
     signalEventfd(this.#wakeFd);
     return new Promise((resolve, reject) => {
@@ -204,71 +214,86 @@ export class WorkerThread {
     const { port } = binding;
     this.#ports.set(port, binding);
     const told = vm === undefined ? undefined : this.describe(port, vm);
-    await Promise.all([told, this.#send({ op: 'attach', binding })]);
+    await Promise.all([told, this.#tell({ op: 'attach', binding })]);
   }
 
   /** Says what is behind a port that is attached, again. Does nothing where it is not. */
   describe(port: number, vm: VmRecord): Promise<void> {
     if (!this.#ports.has(port)) return Promise.resolve();
     this.#vms.set(port, vm);
-    return this.#send({ op: 'vm', port, ...vm });
+    return this.#tell({ op: 'vm', port, ...vm });
   }
 
   services(network: number, services: readonly HostServiceRecord[]): Promise<void> {
     this.#services.set(network, services);
-    return this.#send({ op: 'services', network, services });
+    return this.#tell({ op: 'services', network, services });
   }
 
   names(network: number, names: NetworkNames): Promise<void> {
     this.#names.set(network, names);
-    return this.#send({ op: 'names', network, names });
+    return this.#tell({ op: 'names', network, names });
   }
 
   upstreams(network: number, upstreams: readonly DnsUpstream[]): Promise<void> {
     this.#upstreams.set(network, upstreams);
-    return this.#send({ op: 'upstreams', network, upstreams });
+    return this.#tell({ op: 'upstreams', network, upstreams });
   }
 
   forward(forward: ForwardBinding): Promise<void> {
     this.#forwards.set(forward.number, forward);
-    return this.#send({ op: 'forward', forward });
+    return this.#tell({ op: 'forward', forward });
   }
 
   /** Once resolved, the thread does not touch the forward's descriptor any more. */
   unforward(number: number, port: number, reset: boolean): Promise<void> {
     if (!this.#forwards.delete(number)) return Promise.resolve();
-    return this.#send({ op: 'unforward', number, port, reset });
+    return this.#tell({ op: 'unforward', number, port, reset });
   }
 
   /** Ends the flows of another worker's forward to the VM on `port`. */
   endForward(number: number, port: number): Promise<void> {
-    return this.#send({ op: 'unforward', number, port, reset: true });
+    return this.#tell({ op: 'unforward', number, port, reset: true });
   }
 
-  /** Ends the flows of the VM on `port`. */
-  reset(port: number): Promise<void> {
-    return this.#send({ op: 'reset', port });
+  /** Ends the flows of the VM on `port`; how many there were. */
+  async reset(port: number): Promise<number> {
+    return ((await this.#ask({ op: 'reset', port })) as number | undefined) ?? 0;
+  }
+
+  /** The flows of the VM on `port`. */
+  async flows(port: number): Promise<readonly FlowRecord[]> {
+    return ((await this.#ask({ op: 'flows', port })) as readonly FlowRecord[] | undefined) ?? [];
+  }
+
+  /** Makes a connection to a VM. Its descriptor is the thread's; false, and it is the caller's, while there is none. */
+  dial(dial: DialBinding): boolean {
+    if (this.#worker === undefined || this.#stopping) return false;
+    // Noted here: should the thread die before it has read this, it is closed with the others.
+    if (!new DescriptorSet(this.#descriptors).add(dial.fd)) return false;
+    this.#post({ op: 'dial', dial });
+    signalEventfd(this.#wakeFd);
+    return true;
   }
 
   /** Once resolved, the thread does not touch the port's descriptor any more. */
   detach(port: number): Promise<void> {
     if (!this.#ports.delete(port)) return Promise.resolve();
     this.#vms.delete(port);
-    return this.#send({ op: 'detach', port });
+    return this.#tell({ op: 'detach', port });
   }
 
   announce(port: number): Promise<void> {
-    return this.#send({ op: 'announce', port });
+    return this.#tell({ op: 'announce', port });
   }
 
   watch(fd: number, token: number): Promise<void> {
     this.#watches.set(token, fd);
-    return this.#send({ op: 'watch', fd, token });
+    return this.#tell({ op: 'watch', fd, token });
   }
 
   unwatch(fd: number, token: number): Promise<void> {
     if (!this.#watches.delete(token)) return Promise.resolve();
-    return this.#send({ op: 'unwatch', fd, token });
+    return this.#tell({ op: 'unwatch', fd, token });
   }
 
   /** Makes the thread throw. For tests. */

@@ -14,12 +14,14 @@ const datapath = new Datapath(setup, {
     // The loop never returns to the thread's own event loop, so messages are fetched, not delivered.
     for (let received = receiveMessageOnPort(control); received; received = receiveMessageOnPort(control)) {
       const command = received.message as CommandMessage;
-      datapath.execute(command);
-      say({ type: 'done', sequence: command.sequence });
+      const answer = datapath.execute(command);
+      say({ type: 'done', sequence: command.sequence, answer });
     }
   },
   watched: (token) => say({ type: 'watched', token }),
   gaveUp: (what) => say({ type: 'gave-up', what }),
+  dialed: (number, news) => say({ type: 'dialed', number, news }),
+  reached: (port, guestPort) => say({ type: 'reached', port, guestPort }),
 });
 say({ type: 'running' });
 datapath.run();

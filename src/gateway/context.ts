@@ -6,7 +6,7 @@ import type { CounterBlock } from '../telemetry/counters.ts';
 import type { GatewayDns } from './dns/dns.ts';
 import type { EgressPolicies } from './egress-policies.ts';
 import type { FlowShare } from './flow-share.ts';
-import type { GivenUp } from './forward-binding.ts';
+import type { DialNews, GivenUp } from './forward-binding.ts';
 import type { HostServices } from './host-services.ts';
 import type { Outbox } from './outbox.ts';
 import type { Sockets } from './sockets.ts';
@@ -35,6 +35,10 @@ export interface GatewayContext {
   readonly use: VmUse;
   /** Tells whoever keeps the log; a few a second for each VM at most */
   readonly gaveUp: (what: GivenUp) => void;
+  /** Tells what became of a connection of the control thread's; each of them */
+  readonly dialed: (number: number, news: DialNews) => void;
+  /** Tells of the first connection of the host's that a port of a guest took, since its flows were last ended */
+  readonly reached: (port: number, guestPort: number) => void;
   /** Carries out the verdict about a frame of the batch at hand that was kept at first */
   readonly settle: Settle;
 }

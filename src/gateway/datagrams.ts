@@ -1,6 +1,7 @@
 /** Everything of the gateway without connection: UDP of the guests, echo, and forwarded UDP ports. */
 import type { GatewayContext } from './context.ts';
 import { EchoProxy } from './echo-proxy.ts';
+import { datagramRecords, type FlowRecord } from './flow-list.ts';
 import type { GatewayIcmp } from './icmp.ts';
 import type { GatewayIcmpv6 } from './icmpv6.ts';
 import { Departures } from './udp/departures.ts';
@@ -49,10 +50,15 @@ export class Datagrams {
     this.#departures.flush();
   }
 
-  /** Ends all flows of a VM. Its forwards stay, until they are closed. */
-  endPort(port: number): void {
-    this.udp.flows.endPort(port);
-    this.echo.flows.endPort(port);
+  /** The flows of a VM, the longest idle first. */
+  list(port: number): FlowRecord[] {
+    const udp = datagramRecords('udp', this.udp.flows.oldestOf(port));
+    return [...udp, ...datagramRecords('icmp', this.echo.flows.oldestOf(port))];
+  }
+
+  /** Ends all flows of a VM. Its forwards stay, until they are closed. How many there were. */
+  endPort(port: number): number {
+    return this.udp.flows.endPort(port) + this.echo.flows.endPort(port);
   }
 
   /** Gives the memory back; no socket may become ready any more. */

@@ -19,7 +19,8 @@ import type { GatewayContext } from './context.ts';
 import { Datagrams } from './datagrams.ts';
 import { Dhcp } from './dhcp.ts';
 import { DnsDatagrams } from './dns/datagrams.ts';
-import type { ForwardBinding } from './forward-binding.ts';
+import { type FlowRecord, MOST_LISTED, tcpRecords } from './flow-list.ts';
+import type { DialBinding, ForwardBinding } from './forward-binding.ts';
 import { GatewayIcmp } from './icmp.ts';
 import { GatewayIcmpv6 } from './icmpv6.ts';
 import { NeighbourDiscovery } from './ndp.ts';
@@ -67,14 +68,25 @@ export class Gateway {
     this.#context.dns.addVm(port, this.#context.tables.network(port), name);
   }
 
-  /** Ends the flows of a VM without carrier on both sides; what is held for it waits on, for it may be starting. */
-  reset(port: number): void {
-    this.tcp.endPort(port, (flow) => flow.state !== SYN_SENT);
-    this.#datagrams.endPort(port);
+  /** Ends the flows of a VM without carrier on both sides; what is held for it waits on, for it may be starting. How many. */
+  reset(port: number): number {
+    this.tcp.forgetReached(port);
+    return this.tcp.endPort(port, (flow) => flow.state !== SYN_SENT) + this.#datagrams.endPort(port);
+  }
+
+  /** The flows of a VM, {@link MOST_LISTED} at most. */
+  flowsOf(port: number): FlowRecord[] {
+    return [...tcpRecords(this.tcp.flows.firstOf(port)), ...this.#datagrams.list(port)].slice(0, MOST_LISTED);
+  }
+
+  /** Makes a connection of the control thread's to a VM. */
+  dial(dial: DialBinding): void {
+    this.tcp.accept(dial, dial.fd);
   }
 
   /** Forgets a VM that is gone. */
   forget(port: number): void {
+    this.tcp.forgetReached(port);
     this.tcp.endPort(port);
     this.#datagrams.endPort(port);
     this.#context.policies.delete(port);

@@ -1,6 +1,6 @@
 /**
- * The descriptors a thread has opened itself, in shared memory: when the thread dies they stay open, and whoever
- * started it closes them.
+ * The descriptors a thread has opened itself, or was given for good, in shared memory: when the thread dies they stay
+ * open, and whoever started it closes them. Giver and thread may note at the same time.
  */
 import { close } from './libc.ts';
 
@@ -21,12 +21,12 @@ export class DescriptorSet {
   /** Notes an open descriptor. False, and nothing is noted, when it is too high a number. */
   add(fd: number): boolean {
     if (fd >= MAX_DESCRIPTOR) return false;
-    this.#words[fd >>> 5]! |= 1 << (fd & 31);
+    Atomics.or(this.#words, fd >>> 5, 1 << (fd & 31));
     return true;
   }
 
   delete(fd: number): void {
-    this.#words[fd >>> 5]! &= ~(1 << (fd & 31));
+    Atomics.and(this.#words, fd >>> 5, ~(1 << (fd & 31)));
   }
 
   /** Closes all that are noted; the thread that noted them must be gone. */

@@ -44,6 +44,7 @@ export const memcpyOut: (to: Uint8Array, from: number, bytes: number) => number 
 export const open: (path: string, flags: number, mode: number) => number = lib.func(
   'int open(const char *, int, int)',
 );
+export const flock: (fd: number, operation: number) => number = lib.func('int flock(int, int)');
 export const close: (fd: number) => number = lib.func('int close(int)');
 export const eventfd: (initial: number, flags: number) => number = lib.func('int eventfd(unsigned int, int)');
 export const ioctl: (fd: number, request: number, argument: Bytes) => number = lib.func(

@@ -11,6 +11,8 @@ const TUN_PATH = '/dev/net/tun';
 const O_RDWR_NONBLOCK_CLOEXEC = 0x80802;
 const TUNSETIFF = 0x400454ca;
 const TUNSETPERSIST = 0x400454cb;
+const TUNSETOWNER = 0x400454cc;
+const TUNSETGROUP = 0x400454ce;
 const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETVNETHDRSZ = 0x400454d8;
 
@@ -72,10 +74,18 @@ export function openPersistentTap(name: string): number {
   return fd;
 }
 
+/** Who may open a TAP beside whoever may do everything. */
+export interface TapOwner {
+  readonly owner?: number | undefined;
+  readonly group?: number | undefined;
+}
+
 /** Makes a TAP that stays until removed and that nobody holds, as a master-controller does before it boots a VM. */
-export function createPersistentTap(name: string): void {
+export function createPersistentTap(name: string, { owner, group }: TapOwner = {}): void {
   const fd = openTap(name);
   try {
+    if (owner !== undefined) check(`set owner of TAP ${name}`, ioctlValue(fd, TUNSETOWNER, owner));
+    if (group !== undefined) check(`set group of TAP ${name}`, ioctlValue(fd, TUNSETGROUP, group));
     setPersistent(fd, name, true);
   } finally {
     close(fd);

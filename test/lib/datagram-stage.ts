@@ -111,6 +111,8 @@ export class DatagramStage {
       settle: (slot, _, verdict) => {
         this.#verdicts[slot] = verdict;
       },
+      dialed: () => {},
+      reached: () => {},
       share: new FlowShare(),
       use: new VmUse(),
     };

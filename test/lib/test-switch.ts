@@ -147,6 +147,8 @@ export class TestSwitch {
       services,
       dns,
       gaveUp: (what: GivenUp) => this.givenUp.push(what),
+      dialed: () => {},
+      reached: () => {},
       settle: (slot: number, ingress: number, verdict: number) => this.#carryOut(slot, ingress, verdict),
       share: new FlowShare(),
       use: new VmUse(),

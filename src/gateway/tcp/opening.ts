@@ -32,6 +32,7 @@ import type { GatewayContext } from '../context.ts';
 import { DNS_PORT } from '../dns/datagrams.ts';
 import { EGRESS_ALLOW } from '../egress-policy.ts';
 import { FlowKey } from '../flow-key.ts';
+import { isDial } from '../forward-binding.ts';
 import { isGatewayAddress, isInOwnSubnet } from '../own-addresses.ts';
 import type { FlowOwner } from './arrival.ts';
 import {
@@ -56,6 +57,8 @@ const HOST_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 const AGAIN_MS = 100;
 /** Silence after which a SYN is sent again, `ms`: the guest is on this machine */
 const SYN_AGAIN_MS = 250;
+/** A guest that was asked may take this long to answer, whatever the patience, `ms` */
+const SILENCE_MS = 4 * SYN_AGAIN_MS;
 /** Connections given up that are told of, for each VM; the counters have all */
 const REPORTS_PER_SECOND = 1;
 const REPORT_BURST = 5;
@@ -69,11 +72,13 @@ const OPEN_FAILURES: readonly DropReason[] = [
   'forward-no-address',
   'forward-unanswered',
   'forward-refused',
+  'flow-limit',
 ];
 const NO_CARRIER = 0;
 const NO_ADDRESS = 1;
 const UNANSWERED = 2;
 const REFUSED = 3;
+const NO_ROOM = 4;
 
 /** What opening has to know of a forward. */
 export interface TcpForward {
@@ -223,6 +228,7 @@ export class Opening {
     const key = this.#name(forward);
     if (key === undefined || !this.#flows.hasRoom(port)) {
       counters.dropped(port, DROP['flow-limit'], 1);
+      if (isDial(forward.number)) this.#context.dialed(forward.number, 'flow-limit');
       closeWithReset(fd);
       return;
     }
@@ -235,6 +241,7 @@ export class Opening {
     number(flow, unguessable(), unguessable());
     const token = sockets.add(fd, HOST_EVENTS, flow);
     if (token < 0) {
+      flow.openFailure = NO_ROOM;
       this.#owner.close(flow);
       return;
     }
@@ -289,11 +296,13 @@ export class Opening {
   again(flow: TcpFlow): void {
     const { clock, counters, tables, gaveUp } = this.#context;
     const waited = (clock.ms - flow.sinceMs) | 0;
-    const patience = Math.max(flow.waitMs, flow.openFailure === UNANSWERED ? SYN_AGAIN_MS * 4 : 0);
+    const isSilent = flow.openFailure === UNANSWERED || flow.openFailure === NO_ADDRESS;
+    const patience = Math.max(flow.waitMs, isSilent ? SILENCE_MS : 0);
     if (waited >= patience) {
       const reason = OPEN_FAILURES[flow.openFailure] as DropReason;
       counters.dropped(flow.port, DROP[reason], 1);
-      if (this.#reports.take(flow.port)) gaveUp({ forward: flow.forward, reason, waitedMs: waited });
+      if (!isDial(flow.forward) && this.#reports.take(flow.port))
+        gaveUp({ forward: flow.forward, reason, waitedMs: waited });
       this.#owner.abort(flow);
       return;
     }
@@ -301,6 +310,13 @@ export class Opening {
     const address = tables.ipState(flow.port) === ADDRESS_UNKNOWN ? flow.guest3 : tables.ip(flow.port);
     if (address !== flow.guest3) this.#flows.rename(flow, address);
     this.#ask(flow);
+  }
+
+  /** Tells of the end of a flow of the control thread's that was not open yet, or had a reset. */
+  dialEnded(flow: TcpFlow, reset: boolean): void {
+    const { dialed } = this.#context;
+    if (flow.isHalfOpen) dialed(flow.forward, OPEN_FAILURES[flow.openFailure] as DropReason);
+    else if (reset) dialed(flow.forward, 'reset');
   }
 
   /** The guest refuses: nothing listens there, yet. */

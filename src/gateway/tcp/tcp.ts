@@ -21,6 +21,7 @@ import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../../sys/epo
 import { pendingError } from '../../sys/inet-socket.ts';
 import { DROP } from '../../telemetry/drops.ts';
 import type { GatewayContext } from '../context.ts';
+import { isDial } from '../forward-binding.ts';
 import { Arrival } from './arrival.ts';
 import { BufferPool } from './buffer-pool.ts';
 import {
@@ -46,6 +47,7 @@ import { FlowTable } from './flow-table.ts';
 import { MemoryQueue } from './memory-queue.ts';
 import { Opening, type TcpForward } from './opening.ts';
 import { TcpOutput } from './output.ts';
+import { Reached } from './reached.ts';
 import { ReadyQueue } from './ready-queue.ts';
 import { RECEIVE_BYTES, TcpReceiver } from './receiver.ts';
 import { Segment } from './segment.ts';
@@ -76,6 +78,7 @@ export class TcpGateway implements FlowEvents {
   readonly #arrival: Arrival;
   readonly #ready = new ReadyQueue();
   readonly #starving = new MemoryQueue();
+  readonly #reached: Reached;
   readonly #segment = new Segment();
   readonly #owing: TcpFlow[] = [];
   readonly #room = (port: number): number => this.#pool.room(port);
@@ -90,6 +93,7 @@ export class TcpGateway implements FlowEvents {
     this.#output = new TcpOutput(tables, clock, outbox, RECEIVE_BYTES, this);
     this.#sender = new TcpSender(clock, timers, this.#pool, this.#output);
     this.#receiver = new TcpReceiver(clock, timers, this.#pool, this.#output);
+    this.#reached = new Reached(context.reached);
     this.#opening = new Opening(context, this.flows, this.#output, this);
     this.#arrival = new Arrival(context, this.#output, this.#sender, this.#receiver, this);
   }
@@ -137,6 +141,8 @@ export class TcpGateway implements FlowEvents {
   opened(flow: TcpFlow): void {
     this.flows.opened(flow);
     flow.state = ESTABLISHED;
+    this.#reached.note(flow);
+    if (isDial(flow.forward)) this.#context.dialed(flow.forward, 'opened');
     flow.heardMs = this.#context.clock.ms;
     flow.backoff = 0;
     this.#context.timers.set(flow.timer, this.#context.clock.ms, KEEPALIVE_INTERVAL_MS);
@@ -188,6 +194,7 @@ export class TcpGateway implements FlowEvents {
   /** Ends the flow without a word to the guest. */
   close(flow: TcpFlow, resetHost = false): void {
     if (flow.state === CLOSED) return;
+    if (isDial(flow.forward)) this.#opening.dialEnded(flow, resetHost);
     flow.state = CLOSED;
     flow.timer.cancel();
     flow.ackTimer.cancel();
@@ -211,12 +218,21 @@ export class TcpGateway implements FlowEvents {
     flow.token = -1;
   }
 
-  /** Ends flows of a VM on both sides: those that are meant, all of them if nobody says which. */
-  endPort(port: number, isMeant: (flow: TcpFlow) => boolean = () => true): void {
+  /** Ends flows of a VM on both sides: those that are meant, all of them if nobody says which. How many were not over. */
+  endPort(port: number, isMeant: (flow: TcpFlow) => boolean = () => true): number {
+    let ended = 0;
     for (let flow = this.flows.firstOf(port), next = flow; flow !== undefined; flow = next) {
       next = flow.nextOfPort;
-      if (isMeant(flow)) this.abort(flow);
+      if (!isMeant(flow)) continue;
+      if (flow.state !== TIME_WAIT) ended++;
+      this.abort(flow);
     }
+    return ended;
+  }
+
+  /** What the VM's ports have answered before counts no more: it may be another one's. */
+  forgetReached(port: number): void {
+    this.#reached.forget(port);
   }
 
   // --- from the host --------------------------------------------------------------------------------------

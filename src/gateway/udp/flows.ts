@@ -38,6 +38,11 @@ export class Flows {
     return this.#table.size;
   }
 
+  /** The VM's flow that was used before all its others; they follow by `newer`. */
+  oldestOf(port: number): DatagramFlow | undefined {
+    return this.#table.oldestOf(port);
+  }
+
   find(key: FlowKey): DatagramFlow | undefined {
     return this.#table.find(key);
   }
@@ -81,10 +86,13 @@ export class Flows {
     this.#events.ended(flow);
   }
 
-  /** Ends all flows of a VM. */
-  endPort(port: number): void {
+  /** Ends all flows of a VM. How many there were. */
+  endPort(port: number): number {
+    let ended = 0;
     for (let flow = this.#table.oldestOf(port); flow !== undefined; flow = this.#table.oldestOf(port)) {
       this.end(flow);
+      ended++;
     }
+    return ended;
   }
 }

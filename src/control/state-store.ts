@@ -1,0 +1,196 @@
+/**
+ * What the daemon was asked for, on disk: the VMs that came by the API.
+ *
+ * Theory of operation. `state.json` is the state at some moment, replaced as a whole (written beside, synchronised,
+ * renamed); `journal` has one line for each change since. A change is durable when the journal is synchronised; changes
+ * that come while that is under way wait for the next time, together. A journal that has grown long becomes part of
+ * `state.json`. After a crash the last line may be cut: it was never confirmed, and is left out. Everything else
+ * that cannot be read is a fault that somebody has to look at. A lock on the directory keeps a second daemon away.
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { type FileHandle, open, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TapswitchError } from '../errors.ts';
+import type { VmRequest } from '../resources/resources.ts';
+import { lockFile } from '../sys/file-lock.ts';
+
+/** Lines of the journal after which it becomes part of the state */
+export const JOURNAL_LINES = 4096;
+const VERSION = 1;
+
+/** A VM as it was asked for. */
+export interface StoredVm {
+  readonly request: VmRequest;
+  /** Forwards added since */
+  readonly added: readonly (string | { readonly listen: string; readonly wait?: number })[];
+  readonly generation: number;
+  /** Its TAP is ours: we made it */
+  readonly ownsTap: boolean;
+}
+
+type Change = { readonly put: string; readonly vm: StoredVm } | { readonly delete: string };
+
+interface Waiting {
+  readonly line: string;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+function unreadable(path: string, cause: unknown): TapswitchError {
+  return new TapswitchError(
+    'STATE_UNREADABLE',
+    `${path} cannot be read as the state of a daemon: ${(cause as Error).message}`,
+    'Look at it; moved away, the daemon begins without VMs of the API.',
+    cause,
+  );
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw unreadable(path, error);
+  }
+}
+
+export class StateStore {
+  readonly vms = new Map<string, StoredVm>();
+  readonly #directory: string;
+  readonly #unlock: () => void;
+  readonly #waiting: Waiting[] = [];
+  #journal: FileHandle | undefined;
+  #lines = 0;
+  #writing: Promise<void> | undefined;
+
+  private constructor(directory: string, unlock: () => void) {
+    this.#directory = directory;
+    this.#unlock = unlock;
+  }
+
+  /**
+   * Reads the state in a directory, made where it is missing, and locks it.
+   * @throws TapswitchError STATE_IN_USE, STATE_UNREADABLE
+   */
+  static async open(directory: string): Promise<StateStore> {
+    let unlock: (() => void) | undefined;
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      unlock = lockFile(join(directory, 'lock'));
+    } catch (error) {
+      throw unreadable(directory, error);
+    }
+    if (unlock === undefined) {
+      throw new TapswitchError(
+        'STATE_IN_USE',
+        `${directory} is the state of another daemon that runs`,
+        'Stop that one, or give this one a directory of its own by TAPSWITCH_STATE.',
+      );
+    }
+    const store = new StateStore(directory, unlock);
+    try {
+      store.#read();
+      await store.#compact();
+    } catch (error) {
+      unlock();
+      throw error;
+    }
+    return store;
+  }
+
+  get #statePath(): string {
+    return join(this.#directory, 'state.json');
+  }
+
+  get #journalPath(): string {
+    return join(this.#directory, 'journal');
+  }
+
+  #read(): void {
+    const text = readIfThere(this.#statePath);
+    try {
+      const { version, vms } = text === '' ? { version: VERSION, vms: {} } : JSON.parse(text);
+      if (version !== VERSION) throw new Error(`its version is ${version}`);
+      for (const [id, vm] of Object.entries(vms)) this.vms.set(id, vm as StoredVm);
+    } catch (error) {
+      throw unreadable(this.#statePath, error);
+    }
+    const lines = readIfThere(this.#journalPath).split('\n');
+    // What follows the last line's end is nothing, or a line that was cut.
+    lines.pop();
+    try {
+      for (const line of lines) this.#apply(JSON.parse(line) as Change);
+    } catch (error) {
+      throw unreadable(this.#journalPath, error);
+    }
+  }
+
+  #apply(change: Change): void {
+    if ('put' in change) this.vms.set(change.put, change.vm);
+    else this.vms.delete(change.delete);
+  }
+
+  /** Keeps a VM. Durable once resolved. */
+  put(id: string, vm: StoredVm): Promise<void> {
+    return this.#change({ put: id, vm });
+  }
+
+  /** Forgets a VM. Durable once resolved. */
+  delete(id: string): Promise<void> {
+    return this.#change({ delete: id });
+  }
+
+  #change(change: Change): Promise<void> {
+    this.#apply(change);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ line: `${JSON.stringify(change)}\n`, resolve, reject });
+      this.#writing ??= this.#write().finally(() => {
+        this.#writing = undefined;
+      });
+    });
+  }
+
+  async #write(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const together = this.#waiting.splice(0);
+      try {
+        this.#journal ??= await open(this.#journalPath, 'a', 0o600);
+        await this.#journal.appendFile(together.map(({ line }) => line).join(''));
+        await this.#journal.datasync();
+        this.#lines += together.length;
+        if (this.#lines >= JOURNAL_LINES) await this.#compact();
+        for (const { resolve } of together) resolve();
+      } catch (error) {
+        const message = `the state could not be written to ${this.#directory}: ${(error as Error).message}`;
+        const failure = new TapswitchError('STATE_UNWRITABLE', message, 'Make room there.', error);
+        for (const { reject } of together) reject(failure);
+      }
+    }
+  }
+
+  /** Writes the state as it is now as a whole, and begins a journal anew. */
+  async #compact(): Promise<void> {
+    const beside = `${this.#statePath}.new`;
+    const text = JSON.stringify({ version: VERSION, vms: Object.fromEntries(this.vms) });
+    await writeFile(beside, text, { mode: 0o600, flush: true });
+    await rename(beside, this.#statePath);
+    await this.#syncDirectory();
+    await this.#journal?.close();
+    // What it has is in the state already: were it found again, it would change nothing.
+    this.#journal = await open(this.#journalPath, 'w', 0o600);
+    this.#lines = 0;
+  }
+
+  async #syncDirectory(): Promise<void> {
+    const directory = await open(this.#directory, 'r');
+    await directory.sync();
+    await directory.close();
+  }
+
+  /** Lets the directory go. */
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.#journal?.close();
+    this.#unlock();
+  }
+}
