@@ -170,7 +170,11 @@ export class Switch {
       ...vm,
       forwards: this.#forwards.asked(vm.id),
     }));
-    await this.#attach(resolveVm(id, input, this.#config.networks, others), faults, false);
+    await this.#attach(
+      resolveVm(id, input, this.#config.networks, others, this.#config.profiles),
+      faults,
+      false,
+    );
   }
 
   /** A namespace has many paths: the configuration compares texts, here it is the namespaces. */
