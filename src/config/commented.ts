@@ -2,6 +2,7 @@
  * A configuration file to begin with, made from the schema: every key with what it is for, commented out unless it is
  * required. A key is commented out by `#` without a space after it, so that taking the `#` away is all it takes.
  */
+import type { TSchema } from 'typebox';
 import { ConfigSchema } from './schema.ts';
 
 /** The parts of a JSON Schema node this file looks into. */
@@ -40,7 +41,7 @@ function wrapped(text: string): string[] {
 }
 
 /** The value shown for a key: an example, or the default that its description names. */
-function valueOf(node: SchemaNode): unknown {
+function shownValue(node: SchemaNode): unknown {
   const [example] = node.examples ?? [];
   if (example !== undefined) return example;
   const description = node.description ?? '';
@@ -70,7 +71,7 @@ function bodyLines(name: string, node: SchemaNode): string[] {
     const texts = ((node.examples?.[0] ?? []) as unknown[]).map((value) => `- ${scalar(value)}`);
     return [`${name}:`, ...indented([...texts, ...itemLines(mapping)])];
   }
-  return [`${name}: ${scalar(valueOf(node))}`];
+  return [`${name}: ${scalar(shownValue(node))}`];
 }
 
 function mappingLines({ properties = {}, required = [] }: SchemaNode): string[] {
@@ -83,5 +84,5 @@ function mappingLines({ properties = {}, required = [] }: SchemaNode): string[] 
 
 /** Text of a whole file, valid as it is. */
 export function commentedConfig(): string {
-  return `${HEAD}\n${mappingLines(ConfigSchema as SchemaNode).join('\n')}\n`;
+  return `${HEAD}\n${mappingLines(ConfigSchema as TSchema as SchemaNode).join('\n')}\n`;
 }

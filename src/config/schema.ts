@@ -19,9 +19,17 @@ export const HostPortSchema = Type.Object(
     name: Type.Optional(
       Type.String({ description: 'Name of the TAP the switch makes on the host (default tapsw0)' }),
     ),
-    address: Type.String({ description: "The host's IPv4 address inside the subnet", examples: ['192.168.255.254'] }),
+    address: Type.String({
+      description: "The host's IPv4 address inside the subnet",
+      examples: ['192.168.255.254'],
+    }),
     mtu: Type.Optional(
-      Type.Integer({ minimum: 576, maximum: 65520, description: "MTU in bytes (default the network's)", examples: [1500] }),
+      Type.Integer({
+        minimum: 576,
+        maximum: 65520,
+        description: "MTU in bytes (default the network's)",
+        examples: [1500],
+      }),
     ),
     netns: Type.Optional(
       Type.String({
@@ -36,7 +44,7 @@ export const HostPortSchema = Type.Object(
       }),
     ),
   },
-  { ...closed, description: "Puts the host on the network (default none)" },
+  { ...closed, description: 'Puts the host on the network (default none)' },
 );
 
 export const DnsSchema = Type.Object(
@@ -120,7 +128,10 @@ export const NetworkSchema = Type.Object(
 
 export const ForwardSchema = Type.Object(
   {
-    listen: Type.String({ description: 'The forward, as it stands in the list otherwise', examples: ['18080:8080'] }),
+    listen: Type.String({
+      description: 'The forward, as it stands in the list otherwise',
+      examples: ['18080:8080'],
+    }),
     wait: Type.Optional(
       Type.Integer({
         minimum: 0,
@@ -207,7 +218,10 @@ export const ApiSchema = Type.Object(
       }),
     ),
     listen: Type.Optional(
-      Type.Array(Type.String(), { description: 'TCP listeners, "ADDRESS:PORT" (default none)', examples: [['127.0.0.1:7080']] }),
+      Type.Array(Type.String(), {
+        description: 'TCP listeners, "ADDRESS:PORT" (default none)',
+        examples: [['127.0.0.1:7080']],
+      }),
     ),
     exposed: Type.Optional(
       Type.Boolean({ description: 'Whether they may be on other addresses than loopback (default false)' }),
@@ -226,7 +240,7 @@ export const ApiSchema = Type.Object(
       }),
     ),
   },
-  { ...closed, description: "The HTTP API: where it listens, and to whom (default none)" },
+  { ...closed, description: 'The HTTP API: where it listens, and to whom (default none)' },
 );
 
 export const GuestAccessSchema = Type.Object(
@@ -239,14 +253,16 @@ export const GuestAccessSchema = Type.Object(
       Type.String({ description: 'Each VM is the host ID.DOMAIN there (default localhost)' }),
     ),
   },
-  { ...closed, description: "A listener for what VMs serve, an origin apart from the API (default none)" },
+  { ...closed, description: 'A listener for what VMs serve, an origin apart from the API (default none)' },
 );
 
 export const AutoAttachSchema = Type.Object(
   {
     match: Type.String({ description: 'Pattern of interface names, with * and ?', examples: ['fc-*'] }),
     network: Type.Optional(Type.String({ description: 'Name of the network (default "default")' })),
-    profile: Type.Optional(Type.String({ description: 'Name of a profile (default none)', examples: ['browser-vm'] })),
+    profile: Type.Optional(
+      Type.String({ description: 'Name of a profile (default none)', examples: ['browser-vm'] }),
+    ),
   },
   closed,
 );
