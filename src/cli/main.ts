@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { EXIT } from '../errors.ts';
+import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
 import { fail } from './fail.ts';
 import { upCommand } from './up.ts';
@@ -21,7 +22,8 @@ const program = new Command('tapswitch')
   .helpCommand(false)
   .exitOverride()
   .addCommand(upCommand())
-  .addCommand(demoCommand());
+  .addCommand(demoCommand())
+  .addCommand(configCommand());
 for (const command of program.commands) command.exitOverride();
 
 try {

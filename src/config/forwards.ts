@@ -4,7 +4,7 @@
  */
 import { normalize } from 'node:path/posix';
 import { configError, type Fail, failAt, type Locate, type Path, quote } from './fault.ts';
-import { formatEndpoint, formatIp, type IpWords, ipv4Words, isIpv4, isSameIp, parseIp } from './ip.ts';
+import { formatEndpoint, formatIp, type IpWords, ipv4Words, isIpv4, isLoopback, parseIp } from './ip.ts';
 import { MAX_FORWARD_PORTS } from './limits.ts';
 import { isProtocol, PORT_RULE, type PortRange, type Protocol, parsePort, parsePortRange } from './ports.ts';
 import type { ForwardInput } from './schema.ts';
@@ -27,7 +27,6 @@ export interface PortForward {
 type Listen = Omit<PortForward, 'waitMs'>;
 
 const DEFAULT_ADDRESS: IpWords = ipv4Words(0x7f000001);
-const LOOPBACK6: IpWords = [0, 0, 0, 1]; // ::1, RFC 4291 section 2.5.3
 const DEFAULT_WAIT_SECONDS = 30;
 const LONGEST_SOCKET_PATH = 107; // sun_path of sys/un.h, less the terminating zero
 const FORWARD = /^(?:(\[[^\]]*\]|[^:[\]]*):)?([\d-]+):([\d-]+)(?:\/([^/]*))?$/;
@@ -41,7 +40,8 @@ function protocolOf(text: string, protocol: string, fail: Fail): Protocol {
   throw fail(`${quote(text)} is not a port forward`, FORWARD_RULE);
 }
 
-function socketPath(path: string, fail: Fail): string {
+/** Checks the path of a unix socket of ours; throws what `fail` makes for one that cannot be it. */
+export function socketPath(path: string, fail: Fail): string {
   const rule = `Give an absolute path of at most ${LONGEST_SOCKET_PATH} bytes, without "//", "." and "..".`;
   // Two spellings of a path would be two forwards at one socket
   const plain = path.startsWith('/') && normalize(path) === path && !path.endsWith('/');
@@ -135,11 +135,6 @@ export function resolveForwards(
 export function formatListener({ protocol, host }: PortForward): string {
   if (host.kind === 'unix') return `unix:${host.path}`;
   return `${formatEndpoint(host.address, host.port)}/${protocol}`;
-}
-
-function isLoopback(address: IpWords): boolean {
-  // 127.0.0.0/8: RFC 1122 section 3.2.1.3
-  return isIpv4(address) ? address[3] >>> 24 === 127 : isSameIp(address, LOOPBACK6);
 }
 
 /** True when others than this host can reach the forward. */

@@ -16,6 +16,7 @@ export interface IpPrefix {
 }
 
 const MAPPED = 0xffff; // the third word of a mapped address
+const LOOPBACK6: IpWords = [0, 0, 0, 1]; // ::1, RFC 4291 section 2.5.3
 /** Bits before the IPv4 address in a mapped one. */
 export const MAPPED_BITS = 96;
 
@@ -71,6 +72,12 @@ export function firstOf([w0, w1, w2, w3]: IpWords, length: number): IpWords {
 
 export function isSameIp(a: IpWords, b: IpWords): boolean {
   return a.every((word, i) => word === b[i]);
+}
+
+/** True for the addresses by which only this host reaches itself. */
+export function isLoopback(address: IpWords): boolean {
+  // 127.0.0.0/8: RFC 1122 section 3.2.1.3
+  return isIpv4(address) ? address[3] >>> 24 === 127 : isSameIp(address, LOOPBACK6);
 }
 
 /**

@@ -14,6 +14,9 @@ import {
 import { TapswitchError } from '../errors.ts';
 import { type Locate, type Path, quote } from './fault.ts';
 import { resolveLocated, type SwitchConfig } from './resolve.ts';
+import type { ConfigInput } from './schema.ts';
+import type { ServiceConfig } from './service.ts';
+import { type Environment, resolveService } from './service-config.ts';
 
 function readText(path: string): string {
   try {
@@ -87,17 +90,63 @@ function readValue(document: Document, path: string): unknown {
   }
 }
 
-/**
- * Reads and checks a configuration file, YAML or JSON.
- * @throws TapswitchError CONFIG_UNREADABLE, CONFIG_SYNTAX, and what `resolveConfig` throws; messages start with
- * `file:line:column`
- */
-export function loadConfig(path: string): SwitchConfig {
+/** A configuration file as it was read, not checked yet. */
+export interface ConfigFile {
+  readonly value: unknown;
+  /** Where the value at a path stands, `file:line:column: ` */
+  readonly locate: Locate;
+  /** `file:line` of the value at a path, where the file itself gives it */
+  readonly lineOf: (path: Path) => string | undefined;
+}
+
+/** Reads a configuration file, YAML or JSON. Throws CONFIG_UNREADABLE or CONFIG_SYNTAX. */
+export function readConfigFile(path: string): ConfigFile {
   const text = readText(path);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: sameKey });
   const [error] = document.errors;
   if (error !== undefined) throw syntaxError(path, text, lines, error);
-  const locate: Locate = (at) => place(path, lines, offsetOf(document, at));
-  return resolveLocated(readValue(document, path), locate);
+  const value = readValue(document, path);
+  return {
+    value,
+    locate: (at) => place(path, lines, offsetOf(document, at)),
+    lineOf: (at) =>
+      holds(value, at) ? `${oneLine(path)}:${lines.linePos(offsetOf(document, at)).line}` : undefined,
+  };
+}
+
+function holds(value: unknown, path: Path): boolean {
+  let at = value;
+  for (const key of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return false;
+    at = (at as Record<string | number, unknown>)[key];
+  }
+  return true;
+}
+
+/** A whole configuration: the switch, and the daemon around it. */
+export interface DaemonConfig {
+  readonly switch: SwitchConfig;
+  readonly service: ServiceConfig;
+}
+
+/** Checks what a file holds. Throws as {@link loadDaemonConfig}. */
+export function resolveDaemonConfig({ value, locate }: ConfigFile, environment: Environment): DaemonConfig {
+  const checked = resolveLocated(value, locate);
+  return { switch: checked, service: resolveService(value as ConfigInput, checked, locate, environment) };
+}
+
+/**
+ * Reads and checks a configuration file, YAML or JSON, for the daemon. TAPSWITCH_SOCKET of the environment goes before
+ * `api.socket`.
+ * @throws TapswitchError CONFIG_UNREADABLE, CONFIG_SYNTAX, and what `resolveConfig` throws; messages start with
+ * `file:line:column`
+ */
+export function loadDaemonConfig(path: string, environment: Environment = process.env): DaemonConfig {
+  return resolveDaemonConfig(readConfigFile(path), environment);
+}
+
+/** The switch's part of a configuration file, all of which is checked. Throws as {@link loadDaemonConfig}. */
+export function loadConfig(path: string): SwitchConfig {
+  return loadDaemonConfig(path, {}).switch;
 }

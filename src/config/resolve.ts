@@ -4,6 +4,7 @@ import { configError, type Locate, nowhere } from './fault.ts';
 import { Listeners } from './forwards.ts';
 import { MAX_NETWORKS } from './limits.ts';
 import { type NetworkConfig, networkFrom } from './network.ts';
+import { type Profiles, resolveProfiles } from './profiles.ts';
 import { type ConfigInput, ConfigSchema } from './schema.ts';
 import { checkShape } from './shape.ts';
 import { formatSubnet, overlap } from './subnet.ts';
@@ -15,6 +16,8 @@ export { resolveVm, type VmConfig } from './vm.ts';
 export interface SwitchConfig {
   networks: Map<string, NetworkConfig>;
   vms: Map<string, VmConfig>;
+  /** Profiles by name, those shipped included */
+  profiles: Profiles;
   /** Whether the switch refuses to start when VM TAPs cannot be shielded from the host's stack */
   guard: 'required' | 'off';
   /** Whether known unicast between VMs of a shared network may be left to the kernel, where it can be */
@@ -60,6 +63,7 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
   const {
     networks: networkInputs,
     vms: vmInputs = {},
+    profiles: profileInputs = {},
     guard = 'required',
     fastPath = 'auto',
     workers = defaultWorkers(),
@@ -73,19 +77,20 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
     networks.set(name, networkFrom(name, network, locate));
   }
   checkHostPorts(networks, locate);
+  const profiles = resolveProfiles(profileInputs, locate);
   const vms = new Map<string, VmConfig>();
   const listeners = new Listeners();
   for (const [id, vm] of Object.entries(vmInputs)) {
-    vms.set(id, vmFrom(id, vm, networks, vms.values(), listeners, locate));
+    vms.set(id, vmFrom(id, vm, networks, vms.values(), listeners, locate, profiles));
   }
-  return { networks, vms, guard, fastPath, workers };
+  return { networks, vms, profiles, guard, fastPath, workers };
 }
 
 /**
  * Checks a whole configuration (the value a configuration file holds, see `ConfigInput`) and turns its text into
  * numbers.
- * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, TAP_IN_USE, FORWARD_IN_USE,
- * ADDRESS_IN_USE or MAC_IN_USE
+ * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, PROFILE_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, TAP_IN_USE,
+ * FORWARD_IN_USE, ADDRESS_IN_USE or MAC_IN_USE
  */
 export function resolveConfig(input: unknown): SwitchConfig {
   return resolveLocated(input, nowhere);

@@ -9,6 +9,7 @@ const closed = { additionalProperties: false } as const;
 
 const EgressSchema = Type.Array(Type.String(), {
   maxItems: MAX_EGRESS_RULES,
+  examples: [['allow 10.20.0.0/24 tcp/443']],
   description:
     'Outbound rules, "allow|deny any|ADDRESS[/PREFIX] [tcp|udp|icmp][/PORT[-PORT]]" (default none)',
 });
@@ -18,22 +19,32 @@ export const HostPortSchema = Type.Object(
     name: Type.Optional(
       Type.String({ description: 'Name of the TAP the switch makes on the host (default tapsw0)' }),
     ),
-    address: Type.String({ description: "The host's IPv4 address inside the subnet" }),
+    address: Type.String({
+      description: "The host's IPv4 address inside the subnet",
+      examples: ['192.168.255.254'],
+    }),
     mtu: Type.Optional(
-      Type.Integer({ minimum: 576, maximum: 65520, description: "MTU in bytes (default the network's)" }),
+      Type.Integer({
+        minimum: 576,
+        maximum: 65520,
+        description: "MTU in bytes (default the network's)",
+        examples: [1500],
+      }),
     ),
     netns: Type.Optional(
       Type.String({
         description: "Path of the network namespace the port is made in (default the switch's own)",
+        examples: ['/run/netns/host'],
       }),
     ),
     allowFromGuests: Type.Optional(
       Type.Array(Type.String(), {
         description: 'Ports of this address that guests may open, "tcp/PORT" or "udp/PORT" (default none)',
+        examples: [['tcp/7000']],
       }),
     ),
   },
-  closed,
+  { ...closed, description: 'Puts the host on the network (default none)' },
 );
 
 export const DnsSchema = Type.Object(
@@ -44,7 +55,10 @@ export const DnsSchema = Type.Object(
         Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: MAX_RECORD_ADDRESSES })], {
           description: 'An address, or a list of them',
         }),
-        { description: 'Addresses the gateway answers with, by name' },
+        {
+          description: 'Addresses the gateway answers with, by name',
+          examples: [{ 'controller.example': '192.168.0.1' }],
+        },
       ),
     ),
     upstreams: Type.Optional(
@@ -52,16 +66,23 @@ export const DnsSchema = Type.Object(
         minItems: 1,
         maxItems: MAX_UPSTREAMS,
         description: 'Name servers to ask, "ADDRESS[:PORT]" (default those of the host)',
+        examples: [['1.1.1.1']],
       }),
     ),
   },
-  closed,
+  { ...closed, description: "The gateway's DNS (default none)" },
 );
 
 export const NetworkSchema = Type.Object(
   {
-    subnet: Type.String({ description: 'IPv4 subnet in CIDR form, for instance 192.168.0.0/16' }),
-    gateway: Type.String({ description: "The guests' gateway, an address inside the subnet" }),
+    subnet: Type.String({
+      description: 'IPv4 subnet in CIDR form, for instance 192.168.0.0/16',
+      examples: ['192.168.0.0/16'],
+    }),
+    gateway: Type.String({
+      description: "The guests' gateway, an address inside the subnet",
+      examples: ['192.168.0.1'],
+    }),
     mode: Type.Optional(
       Type.Enum(['isolated', 'shared'], {
         description: 'Whether VMs reach each other: isolated (default) or shared',
@@ -70,10 +91,14 @@ export const NetworkSchema = Type.Object(
     subnet6: Type.Optional(
       Type.String({
         description: `IPv6 subnet, a /64, or "none" for no IPv6 (default one that follows from the network's name)`,
+        examples: ['fd12:3456:789a::/64'],
       }),
     ),
     gateway6: Type.Optional(
-      Type.String({ description: "The guests' IPv6 gateway, inside subnet6 (default its ::1)" }),
+      Type.String({
+        description: "The guests' IPv6 gateway, inside subnet6 (default its ::1)",
+        examples: ['fd12:3456:789a::1'],
+      }),
     ),
     mtu: Type.Optional(
       Type.Integer({
@@ -92,6 +117,7 @@ export const NetworkSchema = Type.Object(
       Type.Array(Type.String(), {
         description:
           'Ports of the gateway that lead to the host\'s loopback, "gateway-port:host-port[/tcp|udp]"',
+        examples: [['8080:9000']],
       }),
     ),
     dns: Type.Optional(DnsSchema),
@@ -102,7 +128,10 @@ export const NetworkSchema = Type.Object(
 
 export const ForwardSchema = Type.Object(
   {
-    listen: Type.String({ description: 'The forward, as it stands in the list otherwise' }),
+    listen: Type.String({
+      description: 'The forward, as it stands in the list otherwise',
+      examples: ['18080:8080'],
+    }),
     wait: Type.Optional(
       Type.Integer({
         minimum: 0,
@@ -117,20 +146,33 @@ export const ForwardSchema = Type.Object(
 export const VmSchema = Type.Object(
   {
     network: Type.Optional(Type.String({ description: 'Name of the network (default "default")' })),
-    tap: Type.String({ description: "Name of the VM's TAP, or of any Ethernet-like interface" }),
+    tap: Type.String({
+      description: "Name of the VM's TAP, or of any Ethernet-like interface",
+      examples: ['fc-vm-1'],
+    }),
     netns: Type.Optional(
       Type.String({
         description: "Path of the network namespace the TAP lives in (default the switch's own)",
+        examples: ['/run/netns/vm-1'],
       }),
     ),
     mac: Type.Optional(
-      Type.String({ description: 'The only MAC address the VM may use (default the first it uses)' }),
+      Type.String({
+        description: 'The only MAC address the VM may use (default the first it uses)',
+        examples: ['06:00:c0:a8:00:0e'],
+      }),
     ),
     ip: Type.Optional(
-      Type.String({ description: 'The only IPv4 address the VM may use (default the first it uses)' }),
+      Type.String({
+        description: 'The only IPv4 address the VM may use (default the first it uses)',
+        examples: ['192.168.0.14'],
+      }),
     ),
     ip6: Type.Optional(
-      Type.String({ description: 'An IPv6 address of the VM, inside subnet6 (default those it uses)' }),
+      Type.String({
+        description: 'An IPv6 address of the VM, inside subnet6 (default those it uses)',
+        examples: ['fd12:3456:789a::e'],
+      }),
     ),
     takeover: Type.Optional(
       Type.Boolean({
@@ -141,6 +183,7 @@ export const VmSchema = Type.Object(
     forwards: Type.Optional(
       Type.Array(Type.Union([Type.String(), ForwardSchema]), {
         description: 'Ports of the host that lead into the VM, "[host-ip:]host-port:guest-port[/tcp|udp]"',
+        examples: [['16080:6080']],
       }),
     ),
     egress: Type.Optional(EgressSchema),
@@ -148,6 +191,7 @@ export const VmSchema = Type.Object(
       Type.String({
         description:
           'Name of a profile; its forwards and outbound rules come after those of the VM (default none)',
+        examples: ['browser-vm'],
       }),
     ),
   },
@@ -170,42 +214,55 @@ export const ApiSchema = Type.Object(
     group: Type.Optional(
       Type.Union([Type.String(), Type.Integer({ minimum: 0 })], {
         description: 'Group that may use the socket, by name or gid (default its owner only)',
+        examples: ['tapswitch'],
       }),
     ),
     listen: Type.Optional(
-      Type.Array(Type.String(), { description: 'TCP listeners, "ADDRESS:PORT" (default none)' }),
+      Type.Array(Type.String(), {
+        description: 'TCP listeners, "ADDRESS:PORT" (default none)',
+        examples: [['127.0.0.1:7080']],
+      }),
     ),
     exposed: Type.Optional(
       Type.Boolean({ description: 'Whether they may be on other addresses than loopback (default false)' }),
     ),
     tokenFile: Type.Optional(
-      Type.String({ description: 'File with the bearer token that TCP listeners ask for' }),
+      Type.String({
+        description: 'File with the bearer token that TCP listeners ask for (default none)',
+        examples: ['/etc/tapswitch/token'],
+      }),
     ),
     hosts: Type.Optional(
       Type.Array(Type.String(), {
         description:
           "Names the Host header may have beside the listener's address and localhost (default none)",
+        examples: [['switch.example']],
       }),
     ),
   },
-  closed,
+  { ...closed, description: 'The HTTP API: where it listens, and to whom (default none)' },
 );
 
 export const GuestAccessSchema = Type.Object(
   {
-    listen: Type.String({ description: 'TCP listener for what VMs serve, "ADDRESS:PORT", on loopback' }),
+    listen: Type.String({
+      description: 'TCP listener for what VMs serve, "ADDRESS:PORT", on loopback',
+      examples: ['127.0.0.1:7090'],
+    }),
     domain: Type.Optional(
       Type.String({ description: 'Each VM is the host ID.DOMAIN there (default localhost)' }),
     ),
   },
-  closed,
+  { ...closed, description: 'A listener for what VMs serve, an origin apart from the API (default none)' },
 );
 
 export const AutoAttachSchema = Type.Object(
   {
-    match: Type.String({ description: 'Pattern of interface names, with * and ?' }),
+    match: Type.String({ description: 'Pattern of interface names, with * and ?', examples: ['fc-*'] }),
     network: Type.Optional(Type.String({ description: 'Name of the network (default "default")' })),
-    profile: Type.Optional(Type.String({ description: 'Name of a profile (default none)' })),
+    profile: Type.Optional(
+      Type.String({ description: 'Name of a profile (default none)', examples: ['browser-vm'] }),
+    ),
   },
   closed,
 );

@@ -6,6 +6,7 @@ import { type EgressRule, resolveEgress } from './egress.ts';
 import { configError, failAt, type Locate, nowhere, type Path, quote } from './fault.ts';
 import { Listeners, type PortForward, resolveForwards } from './forwards.ts';
 import { formatIp, type IpWords, isSameIp } from './ip.ts';
+import { MAX_EGRESS_RULES, MAX_FORWARD_PORTS } from './limits.ts';
 import {
   ID_RULE,
   INTERFACE_NAME_RULE,
@@ -16,6 +17,7 @@ import {
 } from './names.ts';
 import type { NetworkConfig } from './network.ts';
 import { hostAddress6 } from './network6.ts';
+import { findProfile, type ProfileConfig, type Profiles, shippedProfiles } from './profiles.ts';
 import { type VmInput, VmSchema } from './schema.ts';
 import { checkShape } from './shape.ts';
 import { didYouMean } from './suggest.ts';
@@ -36,9 +38,11 @@ export interface VmConfig {
   ip6?: IpWords;
   /** Whether the TAP is released from a bridge that holds it */
   takeover: boolean;
-  /** Ranges are single forwards here */
+  /** Name of its profile */
+  profile?: string;
+  /** Its own, then those of its profile; ranges are single forwards here */
   forwards: PortForward[];
-  /** Outbound rules, before those of the network */
+  /** Outbound rules, its own, then those of its profile, before those of the network */
   egress: EgressRule[];
 }
 
@@ -121,11 +125,38 @@ function checkHostPorts(vm: VmConfig, networks: ReadonlyMap<string, NetworkConfi
   }
 }
 
-/** Reads the VM's forwards and claims where they listen. */
-function claimForwards(id: string, input: VmInput, listeners: Listeners, locate: Locate): PortForward[] {
-  const resolved = resolveForwards(input.forwards ?? [], locate, ['vms', id, 'forwards']);
-  for (const { forward, path } of resolved) listeners.claim(forward, id, locate, path);
-  return resolved.map(({ forward }) => forward);
+/** Reads the VM's forwards, adds those of its profile, and claims where they listen. */
+function claimForwards(
+  id: string,
+  input: VmInput,
+  profile: ProfileConfig | undefined,
+  listeners: Listeners,
+  locate: Locate,
+): PortForward[] {
+  const base = ['vms', id];
+  const own = resolveForwards(input.forwards ?? [], locate, [...base, 'forwards']);
+  const added = (profile?.forwards ?? []).map((forward) => ({ forward, path: [...base, 'profile'] }));
+  const all = [...own, ...added];
+  if (all.length > MAX_FORWARD_PORTS) {
+    const message = `there are ${all.length} ports with those of the profile, more than ${MAX_FORWARD_PORTS}`;
+    throw failAt(locate, [...base, 'profile'])(message, 'Forward only the ports that are used.');
+  }
+  for (const { forward, path } of all) listeners.claim(forward, id, locate, path);
+  return all.map(({ forward }) => forward);
+}
+
+/** Reads the VM's outbound rules and adds those of its profile. */
+function egressOf(
+  id: string,
+  input: VmInput,
+  profile: ProfileConfig | undefined,
+  locate: Locate,
+): EgressRule[] {
+  const base = ['vms', id];
+  const all = [...resolveEgress(input.egress ?? [], locate, [...base, 'egress']), ...(profile?.egress ?? [])];
+  if (all.length <= MAX_EGRESS_RULES) return all;
+  const message = `there are ${all.length} rules with those of the profile, more than ${MAX_EGRESS_RULES}`;
+  throw failAt(locate, [...base, 'profile'])(message, 'Write fewer, wider rules.');
 }
 
 /**
@@ -139,11 +170,21 @@ export function vmFrom(
   otherVms: Iterable<VmConfig>,
   listeners: Listeners,
   locate: Locate,
+  profiles: Profiles,
 ): VmConfig {
   const base = ['vms', id];
   const fail = (path: Path, message: string, nextStep: string) =>
     configError('CONFIG_INVALID', locate, [...base, ...path], message, nextStep);
-  const { network: networkName = 'default', tap, netns, mac, ip, ip6, takeover = false } = input;
+  const {
+    network: networkName = 'default',
+    tap,
+    netns,
+    mac,
+    ip,
+    ip6,
+    takeover = false,
+    profile: profileName,
+  } = input;
 
   if (!isId(id)) throw fail([], `${quote(id)} is not a valid id`, ID_RULE);
   const network = networks.get(networkName);
@@ -158,6 +199,8 @@ export function vmFrom(
   if (netns !== undefined && !isNamespacePath(netns)) {
     throw fail(['netns'], `${quote(netns)} is not the path of a network namespace`, NAMESPACE_PATH_RULE);
   }
+  const profile =
+    profileName === undefined ? undefined : findProfile(profileName, profiles, locate, [...base, 'profile']);
   const vm: VmConfig = {
     id,
     network: networkName,
@@ -167,12 +210,13 @@ export function vmFrom(
     ...(ip !== undefined && { ip: resolveAddress(ip, network, locate, [...base, 'ip']) }),
     ...(ip6 !== undefined && { ip6: resolveAddress6(ip6, network, locate, [...base, 'ip6']) }),
     takeover,
+    ...(profile !== undefined && { profile: profile.name }),
     forwards: [],
-    egress: resolveEgress(input.egress ?? [], locate, [...base, 'egress']),
+    egress: egressOf(id, input, profile, locate),
   };
   checkHostPorts(vm, networks, locate);
   for (const other of otherVms) checkDistinct(vm, other, network.clones, locate);
-  vm.forwards = claimForwards(id, input, listeners, locate);
+  vm.forwards = claimForwards(id, input, profile, listeners, locate);
   return vm;
 }
 
@@ -187,15 +231,16 @@ function listenersOf(vms: readonly VmConfig[]): Listeners {
 
 /**
  * Checks one VM against the networks and the VMs that exist, and turns its text into numbers.
- * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, VM_EXISTS, TAP_IN_USE,
- * FORWARD_IN_USE, ADDRESS_IN_USE or MAC_IN_USE
+ * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, PROFILE_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, VM_EXISTS,
+ * TAP_IN_USE, FORWARD_IN_USE, ADDRESS_IN_USE or MAC_IN_USE
  */
 export function resolveVm(
   id: string,
   input: VmInput,
   networks: ReadonlyMap<string, NetworkConfig>,
   otherVms: readonly VmConfig[],
+  profiles: Profiles = shippedProfiles(),
 ): VmConfig {
   checkShape(VmSchema, input, nowhere, ['vms', id]);
-  return vmFrom(id, input, networks, otherVms, listenersOf(otherVms), nowhere);
+  return vmFrom(id, input, networks, otherVms, listenersOf(otherVms), nowhere, profiles);
 }

@@ -184,7 +184,8 @@ export class Switch {
       ...vm,
       forwards: this.#forwards.asked(vm.id),
     }));
-    await this.#attach(resolveVm(id, input, this.#config.networks, others), faults, false);
+    const { networks, profiles } = this.#config;
+    await this.#attach(resolveVm(id, input, networks, others, profiles), faults, false);
   }
 
   /** A namespace has many paths: the configuration compares texts, here it is the namespaces. */

@@ -17,7 +17,9 @@ const DOCUMENTS = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
-  ...readdirSync(`${ROOT}docs`).map((name) => `docs/${name}`),
+  ...readdirSync(`${ROOT}docs`)
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
 ];
 
 interface SchemaNode {
@@ -39,7 +41,7 @@ interface Key {
   readonly node: SchemaNode;
 }
 
-const PLACEHOLDERS: Readonly<Record<string, string>> = { networks: 'NAME', vms: 'ID' };
+const PLACEHOLDERS: Readonly<Record<string, string>> = { networks: 'NAME', vms: 'ID', profiles: 'NAME' };
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: 'mapping',
   array: 'list of text',
@@ -49,7 +51,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
 
 /** The mappings a list may have instead of text. */
 function mappingsIn(node: SchemaNode): SchemaNode[] {
-  return (node.items?.anyOf ?? []).filter(({ type }) => type === 'object');
+  return (node.items?.anyOf ?? [node.items ?? {}]).filter(({ type }) => type === 'object');
 }
 
 /** Every key the schema knows, in the form the table has. */
@@ -65,7 +67,10 @@ function keysOf(node: SchemaNode, base = ''): Key[] {
 
 function typeName(node: SchemaNode): string {
   if (node.enum !== undefined) return node.enum.join(' or ');
+  if (node.anyOf !== undefined) return node.anyOf.map(typeName).join(' or ');
+  if (node.type === 'integer' && node.maximum === undefined) return 'whole number';
   if (node.type === 'integer') return `whole number, ${node.minimum} to ${node.maximum}`;
+  if (node.items?.type === 'object') return 'list of mappings';
   if (mappingsIn(node).length > 0) return 'list of text or mappings';
   return TYPE_NAMES[node.type as string] as string;
 }
@@ -128,7 +133,7 @@ describe('docs/configuration.md', () => {
 
   test('every code it names exists', () => {
     const named = readText('docs/configuration.md').match(/`[A-Z]+(_[A-Z]+)+`/g) ?? [];
-    const known = [...Object.keys(ERROR_CODES), 'TAPSWITCH_CACHE'];
+    const known = [...Object.keys(ERROR_CODES), 'TAPSWITCH_CACHE', 'TAPSWITCH_SOCKET'];
     expect(named.map(plain).filter((code) => !known.includes(code))).toEqual([]);
   });
 });
@@ -199,7 +204,7 @@ describe('README.md', () => {
 });
 
 describe('every document', () => {
-  test.each(['README.md', 'docs/configuration.md', 'docs/replacing-br0.md'])(
+  test.each(['README.md', 'docs/configuration.md', 'docs/replacing-br0.md', 'docs/firecracker.md'])(
     'the configuration in %s is valid',
     (path) => {
       const config = resolveConfig(parse(firstBlock(path, 'yaml')));
