@@ -22,6 +22,7 @@ import { listening } from './listening.ts';
 const OWNER_ONLY = 0o600;
 const OWNER_AND_GROUP = 0o660;
 const DIRECTORY_MODE = 0o755;
+const BACKLOG = 4096; // connect() fails at once where it is full, and a burst of clients is not an error
 const LONGEST_PATH = 107; // sun_path of sys/un.h, less the terminating zero
 
 function unavailable(path: string, what: string, nextStep: string, cause?: unknown): TapswitchError {
@@ -87,7 +88,7 @@ async function bindAside(server: Server, path: string, gid: number | undefined):
   const aside = mkdtempSync(join(dirname(path), '.s')); // mode 0700
   try {
     const made = join(aside, 's');
-    await listening(server, { path: made });
+    await listening(server, { path: made, backlog: BACKLOG });
     if (gid !== undefined) chownSync(made, -1, gid);
     chmodSync(made, gid === undefined ? OWNER_ONLY : OWNER_AND_GROUP);
     renameSync(made, path);
