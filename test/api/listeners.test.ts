@@ -1,5 +1,6 @@
 /** The listeners: the socket's file, what has its place, many idle connections, and the end. */
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import pino from 'pino';

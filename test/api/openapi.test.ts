@@ -100,7 +100,7 @@ describe('the document', () => {
 
   test('what a body may have -> is there by key', () => {
     const { operation } = routes.find(({ operation }) => operation.operationId === 'putVm') as Route;
-    const { schema } = operation.requestBody?.content['application/json'] as { schema: Schema };
+    const { schema } = operation.requestBody!.content['application/json'];
     expect(Object.keys(schema.properties ?? {})).toEqual(expect.arrayContaining(['ip', 'tap', 'createTap']));
   });
 });
@@ -157,7 +157,7 @@ describe('wrong in one place -> 4xx and a problem', () => {
   test('each parameter of each query, and one that is unknown', async () => {
     for (const route of routes) {
       const query = (route.operation.parameters ?? []).filter((one) => one.in === 'query');
-      for (const { name, schema } of query.filter(({ schema }) => schema.type !== 'string')) {
+      for (const { name } of query.filter(({ schema }) => schema.type !== 'string')) {
         for (const text of ['', 'x', '-1', '1.5', '1e9', '%00', '99999999999999999999', `1&${name}=1`]) {
           await expectRefused(route.method, pathOf(route, `${name}=${text}`));
         }
