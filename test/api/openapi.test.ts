@@ -114,7 +114,6 @@ function mayBe(schema: Schema, value: unknown): boolean {
   if (schema.type === 'array') return Array.isArray(value);
   if (schema.type === 'object') return typeof value === 'object' && value !== null && !Array.isArray(value);
   if (schema.type === 'integer') return Number.isInteger(value);
-  // biome-ignore lint/suspicious/useValidTypeof: a type of JSON Schema that is one of typeof's, too
   return typeof value === schema.type;
 }
 
