@@ -4,7 +4,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
-import { addGvproxyRoutes } from './gvproxy.ts';
+import { gvproxyRoutes } from './gvproxy.ts';
 import { notFound, PROBLEM_TYPE, problemOf } from './problem.ts';
 import { answerProblem } from './raw-answer.ts';
 import { addRoutes, type RouteContext } from './routes.ts';
@@ -53,7 +53,7 @@ export async function makeApp(
   });
   await addDocument(app, version);
   addRoutes(app, context);
-  addGvproxyRoutes(app, context.plane);
+  await app.register(gvproxyRoutes, { plane: context.plane }); // a scope of its own, for its parser
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
   return app;

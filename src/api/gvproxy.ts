@@ -36,7 +36,7 @@ function bad(message: string, nextStep: string): TapswitchError {
   return new TapswitchError('BAD_REQUEST', message, nextStep);
 }
 
-/** Forward whose host side is `local`: [what it is called here, what a Forward has as its host]. */
+/** What a forward at `local` has as its host. Throws BAD_REQUEST. */
 function hostSide(local: string, protocol: string): string {
   if (protocol === 'unix') {
     const path = local.replace(/^unix:(\/\/)?/, '');
@@ -111,7 +111,11 @@ function stats(plane: ControlPlane) {
   return { BytesSent: total(({ txBytes }) => txBytes), BytesReceived: total(({ rxBytes }) => rxBytes) };
 }
 
-export function addGvproxyRoutes(app: FastifyInstance, plane: ControlPlane): void {
+/** Its documentation posts JSON with `curl -d`, which calls that a form. */
+const FORM = 'application/x-www-form-urlencoded';
+
+export async function gvproxyRoutes(app: FastifyInstance, { plane }: { plane: ControlPlane }): Promise<void> {
+  app.addContentTypeParser(FORM, { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
   app.post<{ Body: ExposeBody }>(
     '/services/forwarder/expose',
     operation('gvproxyExpose', 'Add a forward, as gvproxy does', { 200: Nothing }, { body: Expose }),

@@ -233,6 +233,17 @@ describe('gvproxy', () => {
     expect(stage.plane.calls.at(-1)).toEqual(['addForward', 'vm1', 'unix:/run/x.sock:22']);
   });
 
+  test('posted as a form, as curl -d does -> read as JSON', async () => {
+    const asking = {
+      raw: '{"local":":6443","remote":"192.168.0.14:6443"}',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    };
+    expect((await stage.ask('POST', '/services/forwarder/expose', asking)).status).toBe(200);
+    expect(stage.plane.calls.at(-1)).toEqual(['addForward', 'vm1', '0.0.0.0:6443:6443']);
+    const broken = { ...asking, raw: 'local=1' };
+    expect((await stage.ask('POST', '/services/forwarder/expose', broken)).status).toBe(400);
+  });
+
   test('leases, stats -> their shapes', async () => {
     const leases = await stage.ask('GET', '/services/dhcp/leases');
     expect(leases.json).toEqual({ '192.168.0.14': '06:00:c0:a8:00:0e' });
