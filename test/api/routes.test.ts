@@ -133,6 +133,8 @@ describe('bad input', () => {
     ['a prototype', { raw: '{"__proto__":{"tap":"x"}}' }, 400],
     ['a wrong type', { body: { createTap: { owner: -1 } } }, 400],
     ['a form', { raw: 'a=b', headers: { 'content-type': 'application/x-www-form-urlencoded' } }, 415],
+    ['120,000 wrong forwards', { raw: `{"forwards":[${'1,'.repeat(120_000)}1]}` }, 400],
+    ['lists 100,000 deep', { raw: `{"mac":${'['.repeat(100_000)}${']'.repeat(100_000)}}` }, 400],
     ['300 KiB', { body: { mac: 'x'.repeat(300 * 1024) } }, 413],
   ])('PUT with %s -> a problem', async (_what, asking, expected) => {
     const { status, json } = await stage.ask('PUT', '/v1/vms/vm2', asking);
