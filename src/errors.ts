@@ -52,6 +52,18 @@ export const ERROR_CODES = {
   STATE_IN_USE: EXIT.conflict,
   STATE_UNREADABLE: EXIT.config,
   STATE_UNWRITABLE: EXIT.unavailable,
+  API_IN_USE: EXIT.conflict,
+  API_UNAVAILABLE: EXIT.unavailable,
+  TOKEN_UNREADABLE: EXIT.config,
+  BAD_REQUEST: EXIT.usage,
+  NOT_FOUND: EXIT.usage,
+  UNAUTHORIZED: EXIT.privilege,
+  ORIGIN_REFUSED: EXIT.privilege,
+  HOST_REFUSED: EXIT.usage,
+  BODY_TOO_LARGE: EXIT.usage,
+  MEDIA_UNSUPPORTED: EXIT.usage,
+  API_BUSY: EXIT.unavailable,
+  INTERNAL: EXIT.failure,
   SYSTEM_CALL_FAILED: EXIT.failure,
 } as const;
 
