@@ -46,6 +46,12 @@ export const ERROR_CODES = {
   PORT_REFUSED: EXIT.unavailable,
   VM_NOT_READY: EXIT.unavailable,
   FLOW_LIMIT: EXIT.unavailable,
+  SERVICE_FAILED: EXIT.unavailable,
+  ACCESS_REFUSED: EXIT.privilege,
+  HOST_REFUSED: EXIT.usage,
+  PATH_UNKNOWN: EXIT.usage,
+  REQUEST_INVALID: EXIT.usage,
+  GUEST_ACCESS_OFF: EXIT.config,
   SYSTEM_CALL_FAILED: EXIT.failure,
 } as const;
 
