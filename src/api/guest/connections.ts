@@ -32,12 +32,10 @@ function clientOver(stream: Duplex): Client {
   let given = false;
   return new Client('http://guest', {
     connect: (_options, done) => {
-      if (given) {
-        done(new Error('the connection has ended'), null);
-        return;
-      }
+      // Not before connect returns: the client would not notice.
+      if (given) process.nextTick(done, new Error('the connection has ended'), null);
+      else process.nextTick(done, null, stream as never); // any Duplex will do, the types say Socket
       given = true;
-      done(null, stream as never); // any Duplex will do, the types say Socket
     },
     keepAliveTimeout: IDLE_MS,
     keepAliveMaxTimeout: IDLE_MS,

@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ControlPlane } from '../../control/contract.ts';
@@ -45,6 +46,22 @@ const GONE: Partial<Record<Event['type'], string>> = {
   'vm-down': 'the VM went down',
   'tap-absent': "the VM's TAP went away",
 };
+
+/**
+ * Destroys `socket` when the browser ends it while nobody reads from it; data stays where it is.
+ * Returns how to stop, after which it flows as before.
+ */
+function watchForEnd(socket: Duplex): () => Promise<void> {
+  const look = () => {
+    if (socket.readableLength === 0) socket.read(); // the end is only told to who reads
+  };
+  const end = () => socket.destroy();
+  socket.on('readable', look).on('end', end);
+  return async () => {
+    socket.off('readable', look).off('end', end);
+    await setImmediate(); // streams take a turn to notice
+  };
+}
 
 class Routes implements GuestRoutes {
   readonly #plane: ControlPlane;
@@ -157,7 +174,13 @@ class Routes implements GuestRoutes {
   ): Promise<void> {
     const target = { id, port, ...rest };
     const waitMs = waitOf(request);
-    const stream = await this.#plane.dial(id, port, { signal, ...(waitMs !== undefined && { waitMs }) });
+    const stopWatching = watchForEnd(socket);
+    let stream: Duplex;
+    try {
+      stream = await this.#plane.dial(id, port, { signal, ...(waitMs !== undefined && { waitMs }) });
+    } finally {
+      await stopWatching();
+    }
     let guest: GuestSocket | undefined;
     if (target.kind === 'http') {
       guest = await openGuestSocket(stream, request, target, signal);
