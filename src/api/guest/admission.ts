@@ -1,10 +1,10 @@
 /** Who may reach what a VM serves, at the listener that browsers use. */
 import type { IncomingMessage } from 'node:http';
 import { TapswitchError } from '../../errors.ts';
-import { linkCookies } from './cookies.ts';
+import { cookieName, linkCookies } from './cookies.ts';
 import { hostOf, isVmHost, nameInHost } from './host-name.ts';
 import { covers, type Grant, type Links } from './links.ts';
-import { LINK_NAME, type Target, targetOf } from './target.ts';
+import { type Target, targetOf } from './target.ts';
 
 export interface AdmissionOptions {
   readonly links: Links;
@@ -111,6 +111,6 @@ export class Admission {
     const { links } = this.#options;
     const path = `/v1/vms/${encodeURIComponent(grant.vm)}/`;
     const age = grant.expires - links.now();
-    return `${LINK_NAME}=${token}; Path=${path}; Max-Age=${age}; HttpOnly; SameSite=Lax`;
+    return `${cookieName(grant)}=${token}; Path=${path}; Max-Age=${age}; HttpOnly; SameSite=Lax`;
   }
 }

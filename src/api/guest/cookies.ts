@@ -1,16 +1,26 @@
 /** Cookies on their way through: ours stay here, those of guests stay below their own prefix. */
+import type { Grant } from './links.ts';
 import { LINK_NAME } from './target.ts';
 
 function nameOf(pair: string): string {
   return (pair.split('=', 1)[0] as string).trim();
 }
 
-/** Every value that a Cookie header has for the link's cookie: pages may set some beside the true one. */
+/** A link for certain ports has a cookie of its own, so that a second link does not end the first. */
+export function cookieName({ ports }: Grant): string {
+  return ports === undefined ? LINK_NAME : `${LINK_NAME}-${ports.join('-')}`;
+}
+
+function isOurs(name: string): boolean {
+  return name === LINK_NAME || name.startsWith(`${LINK_NAME}-`);
+}
+
+/** Every value that a Cookie header has for cookies of links: there may be several, and pages may set some beside them. */
 export function linkCookies(header: string | undefined): string[] {
   if (header === undefined) return [];
   return header
     .split(';')
-    .filter((pair) => nameOf(pair) === LINK_NAME)
+    .filter((pair) => isOurs(nameOf(pair)))
     .map((pair) => pair.slice(pair.indexOf('=') + 1).trim());
 }
 
@@ -19,7 +29,7 @@ export function guestCookies(header: string): string | undefined {
   const kept = header
     .split(';')
     .map((pair) => pair.trim())
-    .filter((pair) => pair !== '' && nameOf(pair) !== LINK_NAME);
+    .filter((pair) => pair !== '' && !isOurs(nameOf(pair)));
   return kept.length === 0 ? undefined : kept.join('; ');
 }
 
@@ -35,7 +45,7 @@ export function belowPrefix(path: string, prefix: string): string {
  */
 export function guestSetCookie(value: string, prefix: string): string | undefined {
   const [pair = '', ...attributes] = value.split(';');
-  if (nameOf(pair) === LINK_NAME) return undefined;
+  if (isOurs(nameOf(pair))) return undefined;
   const kept = attributes.flatMap((attribute) => {
     const name = nameOf(attribute).toLowerCase();
     if (name === 'domain') return [];

@@ -22,7 +22,7 @@ import { HttpProxy } from './http-proxy.ts';
 import { OpenSockets, type Slot } from './open-sockets.ts';
 import { type Target, targetOf } from './target.ts';
 import { IDLE_MS, joinTcp, type TcpSocketTimes, tcpSubprotocol } from './tcp-socket.ts';
-import { type GuestSocket, joinWebSockets, openGuestSocket } from './ws-proxy.ts';
+import { checkUpgrade, type GuestSocket, joinWebSockets, openGuestSocket } from './ws-proxy.ts';
 
 export interface GuestRoutes {
   /** Answers a request of a path of ours; false where it is none, and nothing was done */
@@ -128,9 +128,7 @@ class Routes implements GuestRoutes {
     try {
       const target = targetOf(request.url as string);
       if (target === undefined || target.kind === 'vm') return false;
-      if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
-        throw invalid('Only an upgrade to websocket is possible', 'Leave the Upgrade header out.');
-      }
+      checkUpgrade(request);
       void this.#open(request, socket, head, target);
     } catch (error) {
       socket.on('error', () => {});

@@ -17,7 +17,7 @@ export interface Target {
   readonly token: string | undefined;
 }
 
-/** Parameter of a query that carries a link's token, and name of the cookie that does afterwards. */
+/** Parameter of a query that carries a link's token, and what the cookie's name begins with that does afterwards. */
 export const LINK_NAME = 'tapswitch-link';
 
 const PATH = /^\/v1\/vms\/([^/?#]+)(?:\/(?:(http|ws)\/([^/?#]+)(\/[^?#]*)?)?)(\?[^#]*)?$/;

@@ -9,13 +9,16 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import { type Closing, closeWith, FAILED, passedOn, TOO_BIG, toldGuest } from './closing.ts';
-import { serviceFailed } from './failure.ts';
+import { invalid, serviceFailed } from './failure.ts';
 import { MAX_MESSAGE, sendFrom, startHeartbeat } from './flow.ts';
 import { toGuest } from './headers.ts';
 import type { Target } from './target.ts';
 
 /** Time the guest has to answer the upgrade, `ms` */
 export const HANDSHAKE_MS = 30_000;
+
+const KEY = /^[+/0-9A-Za-z]{22}==$/; // 16 bytes in base64
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/; // RFC 9110, section 5.6.2
 
 /** A guest's WebSocket, and what went wrong with the connection below it. */
 export interface GuestSocket {
@@ -26,6 +29,25 @@ export interface GuestSocket {
 function subprotocols(request: IncomingMessage): string[] {
   const offered = request.headers['sec-websocket-protocol'];
   return offered === undefined ? [] : offered.split(',').map((name) => name.trim());
+}
+
+/**
+ * Whether a request is a handshake of WebSockets, before anything is opened for it: RFC 6455, section 4.2.1.
+ * @throws TapswitchError REQUEST_INVALID
+ */
+export function checkUpgrade(request: IncomingMessage): void {
+  const { headers, method } = request;
+  if (headers.upgrade?.toLowerCase() !== 'websocket' || method !== 'GET') {
+    throw invalid('Only a GET can be upgraded, and only to websocket', 'Leave the Upgrade header out.');
+  }
+  const key = headers['sec-websocket-key'] ?? '';
+  if (!KEY.test(key) || headers['sec-websocket-version'] !== '13') {
+    throw invalid('The handshake has no key, or another version than 13', 'Use a client of RFC 6455.');
+  }
+  const offered = subprotocols(request);
+  if (!offered.every((name) => TOKEN.test(name)) || new Set(offered).size < offered.length) {
+    throw invalid('Sec-WebSocket-Protocol is no list of different tokens', 'Correct it.');
+  }
 }
 
 function headersFor(request: IncomingMessage, target: Target): Record<string, string> {

@@ -175,6 +175,7 @@ export async function ask(
   const request = httpRequest({ host: '127.0.0.1', port, path, agent: false, ...options });
   request.end(body);
   const [answer] = (await once(request, 'response')) as [IncomingMessage];
+  request.on('error', () => {}); // an answer may come before all was sent, and the connection end then
   return { status: answer.statusCode as number, headers: answer.headers, body: await bodyOf(answer) };
 }
 

@@ -111,7 +111,7 @@ describe('headers', () => {
   test('Authorization, the link, what is for us or one hop -> the guest sees none', async () => {
     const seen = await seenByGuest({
       authorization: 'Bearer secret',
-      cookie: 'theme=dark; tapswitch-link=secret; a=b',
+      cookie: 'theme=dark; tapswitch-link=secret; tapswitch-link-80=secret; a=b',
       'proxy-authorization': 'secret',
       connection: 'x-secret',
       'x-secret': 'secret',
@@ -234,6 +234,34 @@ describe('streams', () => {
       setTimeout(() => response.socket?.destroy(), 50);
     });
     await expect(ask(port, `${BASE}/`)).rejects.toThrow('aborted');
+  });
+
+  test('browser dies in the middle of its upload -> so does the connection into the VM', async () => {
+    let begun = () => {};
+    const halfway = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const it = await withService((request) => request.on('data', begun).on('error', () => {}));
+    const headers = { 'content-length': 1000 };
+    const options = {
+      host: '127.0.0.1',
+      port: it.port,
+      path: `${BASE}/`,
+      agent: false,
+      method: 'POST',
+      headers,
+    };
+    const upload = httpRequest(options);
+    upload.on('error', () => {}).write('half');
+    await halfway;
+    upload.destroy();
+    while (it.plane.sockets.size > 0) await sleep(5);
+  });
+
+  test('an answer before the upload has ended -> passed on', async () => {
+    const { port } = await withService((_request, response) => response.writeHead(413).end('too much'));
+    const answer = await ask(port, `${BASE}/`, { method: 'POST' }, Buffer.alloc(20 * MB));
+    expect([answer.status, answer.body.toString()]).toEqual([413, 'too much']);
   });
 
   test('browser goes before the answer -> so does the connection into the VM', async () => {

@@ -144,6 +144,17 @@ describe('admission', () => {
     expect(String((await once(socket, 'message'))[0])).toBe('x');
   });
 
+  test('a second link, for another port -> both hold', async () => {
+    const it = await door();
+    const names: string[] = [];
+    for (const port of [6080, 8080]) {
+      const { headers } = await ask(it.port, linkPath(it, { port }), { headers: { host: host(it) } });
+      const [cookie] = headers['set-cookie'] as [string];
+      names.push(cookie.split('=')[0] as string);
+    }
+    expect(names).toEqual(['tapswitch-link-6080', 'tapswitch-link-8080']);
+  });
+
   test('a link without port -> a page that names the paths', async () => {
     const it = await door();
     const first = await ask(it.port, linkPath(it, {}), { headers: { host: host(it) } });

@@ -403,10 +403,23 @@ describe('refused before the upgrade', () => {
     expect((await refusal(browser(port, TCP.replace('/ws/', '/http/')))).status).toBe(502);
   });
 
-  test('another upgrade than to websocket -> 400', async () => {
-    const { port } = await stage();
-    const headers = { connection: 'upgrade', upgrade: 'h2c' };
-    expect((await ask(port, '/v1/vms/vm1/http/80/', { headers })).status).toBe(400);
+  test.each([
+    ['another upgrade than to websocket', { upgrade: 'h2c' }],
+    ['no key', { 'sec-websocket-key': 'x' }],
+    ['another version', { 'sec-websocket-version': '7' }],
+    ['a subprotocol twice', { 'sec-websocket-protocol': 'a, a' }],
+    ['a subprotocol that is no token', { 'sec-websocket-protocol': 'a b' }],
+  ])('%s -> 400, nothing dialled', async (_name, wrong) => {
+    const { port, plane } = await stage();
+    const right = {
+      connection: 'upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+      'sec-websocket-version': '13',
+    };
+    const answer = await ask(port, WS, { headers: { ...right, ...wrong } });
+    expect([answer.status, problemIn(answer).code]).toEqual([400, 'REQUEST_INVALID']);
+    expect(plane.dials).toEqual([]);
   });
 
   test('more sockets than a VM may have -> 503; one fewer, and it may again', async () => {
