@@ -22,7 +22,7 @@ import { HttpProxy } from './http-proxy.ts';
 import { OpenSockets, type Slot } from './open-sockets.ts';
 import { type Target, targetOf } from './target.ts';
 import { IDLE_MS, joinTcp, type TcpSocketTimes, tcpSubprotocol } from './tcp-socket.ts';
-import { checkUpgrade, type GuestSocket, joinWebSockets, openGuestSocket } from './ws-proxy.ts';
+import { checkUpgrade, joinWebSockets, openGuestSocket } from './ws-proxy.ts';
 
 export interface GuestRoutes {
   /** Answers a request of a path of ours; false where it is none, and nothing was done */
@@ -38,6 +38,14 @@ export interface GuestRoutesOptions {
   readonly log: Logger;
   /** Other times than the documented ones, for tests */
   readonly times?: Partial<TcpSocketTimes>;
+}
+
+/** A handshake that has begun */
+interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  readonly target: Target;
 }
 
 /** Events after which nothing of the VM's connections can be alive */
@@ -129,7 +137,7 @@ class Routes implements GuestRoutes {
       const target = targetOf(request.url as string);
       if (target === undefined || target.kind === 'vm') return false;
       checkUpgrade(request);
-      void this.#open(request, socket, head, target);
+      void this.#open({ request, socket, head, target });
     } catch (error) {
       socket.on('error', () => {});
       refuseUpgrade(socket, this.#problem(error));
@@ -137,7 +145,8 @@ class Routes implements GuestRoutes {
     return true;
   }
 
-  async #open(request: IncomingMessage, socket: Duplex, head: Buffer, target: Target): Promise<void> {
+  async #open(upgrade: Upgrade): Promise<void> {
+    const { socket, target } = upgrade;
     const abort = new AbortController();
     const slot: Slot = {
       vm: target.id,
@@ -152,47 +161,49 @@ class Routes implements GuestRoutes {
       this.#sockets.leave(slot);
       abort.abort();
     });
+    let stream: Duplex | undefined;
     try {
       this.#sockets.enter(slot);
-      await this.#dial(request, socket, head, target, slot, abort.signal);
+      stream = await this.#dial(upgrade, abort.signal);
+      await this.#join(upgrade, stream, slot, abort.signal);
     } catch (error) {
+      stream?.destroy();
       this.#sockets.leave(slot);
       const { reason } = abort.signal;
       refuseUpgrade(socket, this.#problem(codeOf(reason) === undefined ? error : reason));
     }
   }
 
-  async #dial(
-    request: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-    { id, port, ...rest }: Target,
-    slot: Slot,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const target = { id, port, ...rest };
+  /** Opens the connection into the VM, and gives up when the browser does. */
+  async #dial({ request, socket, target }: Upgrade, signal: AbortSignal): Promise<Duplex> {
     const waitMs = waitOf(request);
     const stopWatching = watchForEnd(socket);
-    let stream: Duplex;
     try {
-      stream = await this.#plane.dial(id, port, { signal, ...(waitMs !== undefined && { waitMs }) });
+      const options = { signal, ...(waitMs !== undefined && { waitMs }) };
+      const stream = await this.#plane.dial(target.id, target.port, options);
+      return stream.on('error', () => {}); // whoever has it at its close asks what it was
     } finally {
       await stopWatching();
     }
-    let guest: GuestSocket | undefined;
+  }
+
+  async #join(upgrade: Upgrade, stream: Duplex, slot: Slot, signal: AbortSignal): Promise<void> {
+    const { request, socket, head, target } = upgrade;
+    let guest: WebSocket | undefined;
     if (target.kind === 'http') {
       guest = await openGuestSocket(stream, request, target, signal);
-      this.#chosen.set(request, guest.socket.protocol);
+      this.#chosen.set(request, guest.protocol);
     }
+    signal.throwIfAborted();
     let opened = false;
     this.#server.handleUpgrade(request, socket, head, (browser: WebSocket) => {
       opened = true;
       slot.close = (closing) => closeWith(browser, closing);
       slot.terminate = () => browser.terminate();
       if (guest === undefined) joinTcp(browser, stream, this.#times);
-      else joinWebSockets(browser, guest, this.#times.pingMs);
+      else joinWebSockets(browser, guest, stream, this.#times.pingMs);
     });
-    if (!opened) stream.destroy(); // the handshake was refused, or the browser has gone
+    if (!opened) stream.destroy(); // the browser has gone
   }
 
   async close(): Promise<void> {

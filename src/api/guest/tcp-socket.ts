@@ -27,12 +27,11 @@ function finish(stream: Duplex): void {
 }
 
 /**
- * Joins a browser's WebSocket and a connection into the VM until either ends.
+ * Joins a browser's WebSocket and a connection into the VM, whose errors somebody hears, until either ends.
  * Closes the browser's side with 1000 when the guest has ended, 1001 when it was idle, 1003 for text, 1011 when the
  * guest's side broke or the browser does not answer pings.
  */
 export function joinTcp(browser: WebSocket, stream: Duplex, { pingMs, idleMs }: TcpSocketTimes): void {
-  let failure: unknown;
   let ended = false;
   const heartbeat = startHeartbeat(browser, pingMs, () => {
     closeWith(browser, { code: FAILED, reason: 'no answer to pings' });
@@ -49,13 +48,10 @@ export function joinTcp(browser: WebSocket, stream: Duplex, { pingMs, idleMs }: 
     ended = true;
     closeWith(browser, { code: NORMAL, reason: 'the service closed the connection' });
   });
-  stream.on('error', (error) => {
-    failure = error;
-  });
   stream.once('close', () => {
-    if (!ended) closeWith(browser, closingOf(failure));
+    if (!ended) closeWith(browser, closingOf(stream.errored));
   });
-  if (stream.destroyed) closeWith(browser, closingOf(failure));
+  if (stream.destroyed) closeWith(browser, closingOf(stream.errored));
 
   browser.on('message', (data, binary) => {
     idle.refresh();

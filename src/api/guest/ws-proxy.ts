@@ -20,12 +20,6 @@ export const HANDSHAKE_MS = 30_000;
 const KEY = /^[+/0-9A-Za-z]{22}==$/; // 16 bytes in base64
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/; // RFC 9110, section 5.6.2
 
-/** A guest's WebSocket, and what went wrong with the connection below it. */
-export interface GuestSocket {
-  readonly socket: WebSocket;
-  failure(): unknown;
-}
-
 function subprotocols(request: IncomingMessage): string[] {
   const offered = request.headers['sec-websocket-protocol'];
   return offered === undefined ? [] : offered.split(',').map((name) => name.trim());
@@ -64,13 +58,9 @@ export function openGuestSocket(
   request: IncomingMessage,
   target: Target,
   signal: AbortSignal,
-): Promise<GuestSocket> {
+): Promise<WebSocket> {
   const { id, port } = target;
   return new Promise((resolve, reject) => {
-    let failure: unknown;
-    stream.on('error', (error) => {
-      failure = error;
-    });
     const address = `ws://guest${target.path === '' ? '/' : target.path}${target.query}`;
     const socket = new WebSocket(address, subprotocols(request), {
       createConnection: () => stream as never, // any Duplex will do, the types say Socket
@@ -96,7 +86,7 @@ export function openGuestSocket(
       clearTimeout(timer);
       signal.removeEventListener('abort', gone);
       socket.pause();
-      resolve({ socket, failure: () => failure });
+      resolve(socket);
     });
   });
 }
@@ -108,9 +98,11 @@ function faultOf(error: unknown): Closing {
   return { code: FAILED, reason: 'the service broke the protocol of WebSockets' };
 }
 
-/** Joins both sides until either ends, and passes its close code on to the other. */
-export function joinWebSockets(browser: WebSocket, guest: GuestSocket, pingMs: number): void {
-  const { socket, failure } = guest;
+/**
+ * Joins both sides until either ends, and passes its close code on to the other.
+ * @param stream what the guest's `socket` runs over
+ */
+export function joinWebSockets(browser: WebSocket, socket: WebSocket, stream: Duplex, pingMs: number): void {
   const unanswered = { code: FAILED, reason: 'no answer to pings' };
   const browserBeat = startHeartbeat(browser, pingMs, () => closeWith(browser, unanswered));
   const guestBeat = startHeartbeat(socket, pingMs, () => {
@@ -123,7 +115,7 @@ export function joinWebSockets(browser: WebSocket, guest: GuestSocket, pingMs: n
   socket.on('error', (error) => closeWith(browser, faultOf(error)));
   browser.on('error', (error) => closeWith(socket, faultOf(error)));
   socket.once('close', (code, reason) => {
-    closeWith(browser, passedOn(code, reason.toString(), failure()));
+    closeWith(browser, passedOn(code, reason.toString(), stream.errored));
   });
   browser.once('close', (code, reason) => {
     const told = toldGuest(code, reason.toString());
