@@ -13,27 +13,13 @@ export interface AdmissionOptions {
   readonly isBearer: (request: IncomingMessage) => boolean;
 }
 
-const UNAUTHORIZED = 401;
-
-/** A refusal, with its status where the code has more than one. */
-export class Refused extends Error {
-  readonly error: TapswitchError;
-  readonly status: number | undefined;
-
-  constructor(error: TapswitchError, status?: number) {
-    super(error.message, { cause: error });
-    this.error = error;
-    this.status = status;
-  }
-}
-
-function refused(message: string, nextStep: string, status?: number): Refused {
-  return new Refused(new TapswitchError('ACCESS_REFUSED', message, nextStep), status);
+function refused(message: string, nextStep: string): TapswitchError {
+  return new TapswitchError('ORIGIN_REFUSED', message, nextStep);
 }
 
 /**
  * The target of a request that came to the host of its VM.
- * @throws TapswitchError HOST_REFUSED, PATH_UNKNOWN, REQUEST_INVALID; Refused for another VM's path
+ * @throws TapswitchError HOST_REFUSED, NOT_FOUND, BAD_REQUEST; ORIGIN_REFUSED for another VM's path
  */
 function targetAtHost(request: IncomingMessage, domain: string): Target {
   const name = nameInHost(request.headers.host);
@@ -44,7 +30,7 @@ function targetAtHost(request: IncomingMessage, domain: string): Target {
   const target = targetOf(request.url as string);
   if (target === undefined) {
     const nextStep = 'Services are at /v1/vms/ID/http/PORT/ and /v1/vms/ID/ws/PORT.';
-    throw new TapswitchError('PATH_UNKNOWN', 'There is nothing at this path', nextStep);
+    throw new TapswitchError('NOT_FOUND', 'There is nothing at this path', nextStep);
   }
   if (hostOf(target.id, domain) !== name) {
     throw refused('The path is of another VM than the host', `Use that VM's host.`);
@@ -81,7 +67,7 @@ export class Admission {
 
   /**
    * Lets a request in, or throws.
-   * @throws TapswitchError HOST_REFUSED, PATH_UNKNOWN, REQUEST_INVALID; Refused
+   * @throws TapswitchError HOST_REFUSED, NOT_FOUND, BAD_REQUEST, ORIGIN_REFUSED, UNAUTHORIZED
    */
   admit(request: IncomingMessage): Admitted {
     const { domain, isBearer } = this.#options;
@@ -94,11 +80,8 @@ export class Admission {
     const cookies = linkCookies(request.headers.cookie);
     if (cookies.some((token) => this.#granted(token, target) !== undefined)) return { target };
     if (isBearer(request)) return { target };
-    throw refused(
-      'There is no link for this, or it has expired',
-      'Ask for one: POST /v1/vms/{id}/links.',
-      UNAUTHORIZED,
-    );
+    const nextStep = 'Ask for one: POST /v1/vms/{id}/links.';
+    throw new TapswitchError('UNAUTHORIZED', 'There is no link for this, or it has expired', nextStep);
   }
 
   #granted(token: string, { id, port }: Target): Grant | undefined {

@@ -12,10 +12,11 @@ const HOP_OF: Partial<Record<ErrorCode, Hop>> = {
 };
 
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {
-  REQUEST_INVALID: 400,
-  ACCESS_REFUSED: 403,
+  BAD_REQUEST: 400,
+  UNAUTHORIZED: 401,
+  ORIGIN_REFUSED: 403,
   VM_UNKNOWN: 404,
-  PATH_UNKNOWN: 404,
+  NOT_FOUND: 404,
   GUEST_ACCESS_OFF: 409,
   HOST_REFUSED: 421,
   TAP_DOWN: 502,
@@ -42,11 +43,8 @@ function hopOf(error: TapswitchError): Hop | undefined {
   return cause === undefined ? undefined : HOP_OF[cause];
 }
 
-/**
- * The problem document of `error`; a bug tells nothing of itself.
- * @param status where the code has more than one
- */
-export function guestProblem(error: unknown, status?: number): Problem {
+/** The problem document of `error`; a bug tells nothing of itself. */
+export function guestProblem(error: unknown): Problem {
   const code = codeOf(error);
   if (code === undefined) {
     const title = STATUS_CODES[INTERNAL] as string;
@@ -55,16 +53,16 @@ export function guestProblem(error: unknown, status?: number): Problem {
       title,
       status: INTERNAL,
       detail: 'This is a bug; the log has it.',
-      code: 'BUG',
+      code: 'INTERNAL',
     };
   }
   const ours = error as TapswitchError;
-  const answered = status ?? STATUS_OF[code] ?? INTERNAL;
+  const status = STATUS_OF[code] ?? INTERNAL;
   const hop = hopOf(ours);
   return {
     type: 'about:blank',
-    title: STATUS_CODES[answered] as string,
-    status: answered,
+    title: STATUS_CODES[status] as string,
+    status,
     detail: ours.message,
     code,
     nextStep: ours.nextStep,
@@ -74,7 +72,7 @@ export function guestProblem(error: unknown, status?: number): Problem {
 
 /** A request that has the wrong form. */
 export function invalid(message: string, nextStep: string): TapswitchError {
-  return new TapswitchError('REQUEST_INVALID', message, nextStep);
+  return new TapswitchError('BAD_REQUEST', message, nextStep);
 }
 
 /** What listens at the guest's port did not do its part. */

@@ -97,7 +97,7 @@ export function fromGuest(raw: readonly string[], host: string | undefined, { pr
 
 /**
  * How long the request is ready to wait, `ms`; undefined where it does not say.
- * @throws TapswitchError REQUEST_INVALID
+ * @throws TapswitchError BAD_REQUEST
  */
 export function waitOf(request: IncomingMessage): number | undefined {
   const text = request.headers[WAIT_HEADER];

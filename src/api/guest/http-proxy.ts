@@ -42,7 +42,7 @@ export class HttpProxy {
 
   /**
    * Answers `request` with what the guest answers.
-   * @throws TapswitchError as `ControlPlane.dial`; REQUEST_INVALID, SERVICE_FAILED, FLOW_LIMIT; none once the browser
+   * @throws TapswitchError as `ControlPlane.dial`; BAD_REQUEST, SERVICE_FAILED, FLOW_LIMIT; none once the browser
    * has gone
    */
   async handle(request: IncomingMessage, response: ServerResponse, target: Target): Promise<void> {

@@ -55,7 +55,7 @@ export interface LinkRoutesOptions {
   readonly originOf?: (id: string) => string;
 }
 
-/** Path a link leads to, with its query. Throws TapswitchError REQUEST_INVALID. */
+/** Path a link leads to, with its query. Throws TapswitchError BAD_REQUEST. */
 function pathOf(id: string, { port, path }: LinkRequest): string {
   const base = `/v1/vms/${encodeURIComponent(id)}`;
   if (port === undefined) {
@@ -69,7 +69,7 @@ function pathOf(id: string, { port, path }: LinkRequest): string {
   return `${base}/http/${port}${own}`;
 }
 
-/** A link to a VM that need not be there yet up to its ports. Throws TapswitchError VM_UNKNOWN, GUEST_ACCESS_OFF, REQUEST_INVALID. */
+/** A link to a VM that need not be there yet up to its ports. Throws TapswitchError VM_UNKNOWN, GUEST_ACCESS_OFF, BAD_REQUEST. */
 export function makeLink(id: string, request: LinkRequest, options: LinkRoutesOptions): Link {
   const { plane, links, originOf } = options;
   plane.vm(id); // throws

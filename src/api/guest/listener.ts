@@ -12,7 +12,7 @@ import type { Logger } from 'pino';
 import type { GuestAccessConfig, ListenAddress } from '../../config/service.ts';
 import type { ControlPlane } from '../../control/contract.ts';
 import { TapswitchError } from '../../errors.ts';
-import { Admission, type Admitted, Refused } from './admission.ts';
+import { Admission, type Admitted } from './admission.ts';
 import { answerProblem, answerText, redirect, refuseUpgrade } from './answer.ts';
 import { codeOf, guestProblem } from './failure.ts';
 import { hostOf } from './host-name.ts';
@@ -76,7 +76,7 @@ class GuestListener {
       const { target } = this.#admission.admit(request);
       if (this.#routes.upgrade(request, socket, head)) return;
       const nextStep = 'Services are at /v1/vms/ID/http/PORT/ and /v1/vms/ID/ws/PORT.';
-      throw new TapswitchError('PATH_UNKNOWN', `VM ${target.id} has no WebSocket at this path`, nextStep);
+      throw new TapswitchError('NOT_FOUND', `VM ${target.id} has no WebSocket at this path`, nextStep);
     } catch (error) {
       socket.on('error', () => {});
       refuseUpgrade(socket, this.#problem(error));
@@ -84,7 +84,6 @@ class GuestListener {
   }
 
   #problem(error: unknown) {
-    if (error instanceof Refused) return guestProblem(error.error, error.status);
     if (codeOf(error) === undefined) this.#log.error({ err: error }, 'bug in the guest access');
     return guestProblem(error);
   }

@@ -213,6 +213,12 @@ class Routes implements GuestRoutes {
   }
 }
 
+/** Each of them may be handed on by itself. */
 export function guestRoutes(options: GuestRoutesOptions): GuestRoutes {
-  return new Routes(options);
+  const routes = new Routes(options);
+  return {
+    request: (request, response) => routes.request(request, response),
+    upgrade: (request, socket, head) => routes.upgrade(request, socket, head),
+    close: () => routes.close(),
+  };
 }

@@ -33,7 +33,7 @@ function decoded(text: string): string {
   }
 }
 
-/** @throws TapswitchError REQUEST_INVALID */
+/** @throws TapswitchError BAD_REQUEST */
 export function portOf(text: string): number {
   const port = /^[1-9]\d{0,4}$/.test(text) ? Number(text) : 0;
   if (port < 1 || port > LARGEST_PORT) {
@@ -54,7 +54,7 @@ function splitQuery(query: string): { readonly query: string; readonly token: st
 /**
  * Reads the target of a request as it was sent, so that nobody has resolved its dots before; undefined where it is
  * none of ours.
- * @throws TapswitchError REQUEST_INVALID for a port that is none, a badly encoded id, or dot segments
+ * @throws TapswitchError BAD_REQUEST for a port that is none, a badly encoded id, or dot segments
  */
 export function targetOf(url: string): Target | undefined {
   const match = PATH.exec(url);

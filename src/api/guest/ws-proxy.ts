@@ -27,7 +27,7 @@ function subprotocols(request: IncomingMessage): string[] {
 
 /**
  * Whether a request is a handshake of WebSockets, before anything is opened for it: RFC 6455, section 4.2.1.
- * @throws TapswitchError REQUEST_INVALID
+ * @throws TapswitchError BAD_REQUEST
  */
 export function checkUpgrade(request: IncomingMessage): void {
   const { headers, method } = request;

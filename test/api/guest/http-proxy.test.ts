@@ -93,7 +93,7 @@ describe('a request', () => {
     bad.push('/v1/vms/vm1/http/0/', '/v1/vms/vm1/http/65536/', '/v1/vms/vm1/http/x/', '/v1/vms/%ff/http/80/');
     for (const path of bad) {
       const answer = await ask(port, path);
-      expect([path, answer.status, problemIn(answer).code]).toEqual([path, 400, 'REQUEST_INVALID']);
+      expect([path, answer.status, problemIn(answer).code]).toEqual([path, 400, 'BAD_REQUEST']);
     }
     expect(plane.dials).toEqual([]);
   });

@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto';
+import fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
-import { type LinkRequest, makeLink } from '../../../src/api/guest/link-routes.ts';
+import { guestProblem, invalid } from '../../../src/api/guest/failure.ts';
+import { type LinkRequest, linkRoutes, makeLink } from '../../../src/api/guest/link-routes.ts';
 import { covers, type Grant, Links } from '../../../src/api/guest/links.ts';
 import { FakePlane } from './fixtures.ts';
 
@@ -91,11 +93,11 @@ describe('POST links', () => {
   });
 
   test.each([
-    [{ port: 1, path: 'x' }, 'REQUEST_INVALID'],
-    [{ port: 1, path: '/a b' }, 'REQUEST_INVALID'],
-    [{ port: 1, path: '/a#b' }, 'REQUEST_INVALID'],
-    [{ port: 1, path: '/\r\nx: y' }, 'REQUEST_INVALID'],
-    [{ path: '/' }, 'REQUEST_INVALID'],
+    [{ port: 1, path: 'x' }, 'BAD_REQUEST'],
+    [{ port: 1, path: '/a b' }, 'BAD_REQUEST'],
+    [{ port: 1, path: '/a#b' }, 'BAD_REQUEST'],
+    [{ port: 1, path: '/\r\nx: y' }, 'BAD_REQUEST'],
+    [{ path: '/' }, 'BAD_REQUEST'],
   ])('%o -> %s', (request, code) => {
     expect(() => made(request)).toThrow(expect.objectContaining({ code }));
   });
@@ -105,5 +107,21 @@ describe('POST links', () => {
     const code = (wanted: string) => expect.objectContaining({ code: wanted });
     expect(() => makeLink('gone', {}, { ...options, originOf })).toThrow(code('VM_UNKNOWN'));
     expect(() => makeLink('vm1', {}, options)).toThrow(code('GUEST_ACCESS_OFF'));
+  });
+
+  test('the route -> 201, not to be kept; a body that is wrong -> 400', async () => {
+    const app = fastify();
+    app.setErrorHandler((error, _request, reply) => {
+      const problem = guestProblem(invalid(String(error), ''));
+      return reply.code(problem.status).send(problem);
+    });
+    linkRoutes(app, { plane: new FakePlane().plane, links: new Links(), originOf });
+    const post = (payload: object) => app.inject({ method: 'POST', url: '/v1/vms/vm1/links', payload });
+    const answer = await post({ port: 6080 });
+    expect([answer.statusCode, answer.headers['cache-control']]).toEqual([201, 'no-store']);
+    expect(Object.keys(answer.json())).toEqual(['url', 'expires']);
+    for (const wrong of [{ port: 0 }, { port: 'x' }, { expiresIn: 86_401 }, { expiresIn: 0 }]) {
+      expect((await post(wrong)).statusCode).toBe(400);
+    }
   });
 });

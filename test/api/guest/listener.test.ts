@@ -106,7 +106,7 @@ describe('hosts', () => {
     const it = await door();
     for (const path of ['/', '/v1/vms', '/v1/vms/vm1', '/healthz', '/v1/vms/vm1/flows', `http://x${PATH}`]) {
       const answer = await ask(it.port, path, { headers: { host: host(it) } });
-      expect([path, answer.status, problemIn(answer).code]).toEqual([path, 404, 'PATH_UNKNOWN']);
+      expect([path, answer.status, problemIn(answer).code]).toEqual([path, 404, 'NOT_FOUND']);
     }
   });
 });
@@ -118,7 +118,7 @@ describe('admission', () => {
       const headers = { host: host(it), ...(authorization && { authorization }) };
       const answer = await ask(it.port, PATH, { headers });
       expect([answer.status, answer.headers['www-authenticate']]).toEqual([401, 'Bearer']);
-      expect(problemIn(answer).code).toBe('ACCESS_REFUSED');
+      expect(problemIn(answer).code).toBe('UNAUTHORIZED');
       expect((await refusal(browser(it.port, PATH, [], { headers }))).status).toBe(401);
     }
     expect(it.plane.dials).toEqual([]);
