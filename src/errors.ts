@@ -46,6 +46,8 @@ export const ERROR_CODES = {
   TAP_DOWN: EXIT.unavailable,
   GUEST_SILENT: EXIT.unavailable,
   PORT_REFUSED: EXIT.unavailable,
+  SERVICE_FAILED: EXIT.unavailable,
+  GUEST_ACCESS_OFF: EXIT.config,
   VM_NOT_READY: EXIT.unavailable,
   FLOW_LIMIT: EXIT.unavailable,
   VM_CONFIGURED: EXIT.conflict,
