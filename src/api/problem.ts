@@ -49,6 +49,14 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   MEDIA_UNSUPPORTED: 415,
   API_BUSY: 503,
   INTERNAL: 500,
+  VM_CONFIGURED: 409,
+  STATE_IN_USE: 409,
+  STATE_UNREADABLE: 500,
+  STATE_UNWRITABLE: 503,
+  PROFILE_UNKNOWN: 422,
+  FIRECRACKER_INVALID: 400,
+  SERVICE_FAILED: 502,
+  GUEST_ACCESS_OFF: 409,
   SYSTEM_CALL_FAILED: 500,
 };
 
@@ -57,6 +65,7 @@ const HOP: Partial<Record<ErrorCode, Hop>> = {
   TAP_DOWN: 'tap',
   GUEST_SILENT: 'guest',
   PORT_REFUSED: 'port',
+  SERVICE_FAILED: 'port',
 };
 
 /** What an error may have beside being one */

@@ -14,10 +14,9 @@ import { ForwardTable } from '../forward/forward-table.ts';
 import type { ForwardState } from '../forward/vm-forwards.ts';
 import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
-import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { formatIpv4, maskOf } from '../wire/ipv4.ts';
-import { formatMac, macOf } from '../wire/mac.ts';
+import { formatMac } from '../wire/mac.ts';
 import { Dialer } from './dialer.ts';
 import { Engine } from './engine.ts';
 import { FastPaths } from './fast-paths.ts';
@@ -28,6 +27,7 @@ import { LinkWatch } from './link-watch.ts';
 import { NameService } from './name-service.ts';
 import { isSameNamespace } from './namespace.ts';
 import { OutboundRules } from './outbound.ts';
+import { portState } from './port-state.ts';
 import type { AttachOptions, DialOptions, PortState, SwitchEvents, SwitchStats } from './switch-types.ts';
 import { VmPort } from './vm-port.ts';
 
@@ -188,6 +188,21 @@ export class Switch {
     await this.#attach(resolveVm(id, input, networks, others, profiles), faults, false);
   }
 
+  /** The same for a VM that has been checked against the networks and the other VMs already. */
+  async attachResolved(vm: VmConfig): Promise<void> {
+    this.#checkOpen();
+    await this.#attach(vm, undefined, false);
+  }
+
+  /** The addresses a VM was configured with. */
+  addressesOf(id: string): { mac?: string; ip?: string } | undefined {
+    const { mac, ip } = this.#vms.get(id)?.vm ?? {};
+    return {
+      ...(mac !== undefined && { mac: formatMac(mac) }),
+      ...(ip !== undefined && { ip: formatIpv4(ip) }),
+    };
+  }
+
   /** A namespace has many paths: the configuration compares texts, here it is the namespaces. */
   #checkTapFree(vm: VmConfig): void {
     for (const { vm: other } of this.#vms.values()) {
@@ -329,31 +344,15 @@ export class Switch {
     for (const port of [...this.#vms.values(), ...this.#hostPorts]) port.collect();
     const vms: Record<string, PortState> = {};
     for (const [id, port] of this.#vms) {
-      const state = this.#state(port.number, port.vm.tap, port.vm.network, port.plugged);
+      const state = portState(this.#engine, port.number, port.vm.tap, port.vm.network, port.plugged);
       vms[id] = { ...state, ...this.#forwards.stateOf(id) };
     }
     const hostPorts: Record<string, PortState> = {};
     for (const { network, config, number, plugged } of this.#hostPorts) {
-      const state = this.#state(number, config.name, network.name, plugged);
+      const state = portState(this.#engine, number, config.name, network.name, plugged);
       hostPorts[network.name] = { ...state, ip: formatIpv4(config.address) };
     }
     return { guard: this.#guards.inUse, vms, hostPorts, workers: this.#engine.workers() };
-  }
-
-  #state(number: number, name: string, network: string, plugged: boolean): PortState {
-    const { tables } = this.#engine;
-    const mac = macOf(tables.macHigh(number), tables.macLow(number));
-    const lease = tables.leaseAddress(number);
-    return {
-      interface: name,
-      network,
-      plugged,
-      carrier: tables.carrier(number),
-      ...(tables.macState(number) === ADDRESS_UNKNOWN ? {} : { mac: formatMac(mac) }),
-      ...(tables.ipState(number) === ADDRESS_UNKNOWN ? {} : { ip: formatIpv4(tables.ip(number)) }),
-      ...(lease === 0 ? {} : { leased: formatIpv4(lease) }),
-      ...this.#engine.stats(number),
-    };
   }
 
   /** Makes a datapath thread throw, to see it replaced. For tests. */

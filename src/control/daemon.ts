@@ -1,0 +1,285 @@
+/**
+ * The daemon: a switch, and what it was asked for, durably.
+ *
+ * Theory of operation. Three may ask for a VM: the configuration file, the API, and a pattern of `autoAttach`. What the
+ * API asked for is in the state store before the answer goes out, and is asked for again when the daemon starts; a VM
+ * whose TAP is not there waits for it. Changes of one VM are made one after the other. Everything else is the switch's.
+ */
+import type { Duplex } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
+import { diffConfig } from '../config/diff.ts';
+import type { DaemonConfig } from '../config/load.ts';
+import type { NetworkConfig, VmConfig } from '../config/resolve.ts';
+import { startSwitch } from '../engine/create-switch.ts';
+import { withLinks } from '../engine/namespace.ts';
+import type { Switch } from '../engine/switch.ts';
+import type { Logger, PortState } from '../index.ts';
+import type {
+  Drop,
+  FdbEntry,
+  Flow,
+  Forward,
+  ForwardRequest,
+  Generation,
+  Health,
+  Lease,
+  Network,
+  Reached,
+  Reloaded,
+  Vm,
+  VmRequest,
+} from '../resources/resources.ts';
+import type { ControlPlane, DialOptions } from './contract.ts';
+import { EventLog } from './event-log.ts';
+import { Observer } from './observer.ts';
+import { PortDialer } from './port-dialer.ts';
+import { StateStore } from './state-store.ts';
+import { dropsOf, fdbEntry, leaseOf, networkView, vmView } from './views.ts';
+import { VmRegistry } from './vm-registry.ts';
+
+const LOOK_MS = 1000;
+/** Looks after which a worker whose heartbeat stands still counts as dead */
+const DEAD_AFTER_LOOKS = 3;
+
+export interface DaemonOptions {
+  readonly config: DaemonConfig;
+  readonly log: Logger;
+  /** Where its state is */
+  readonly stateDirectory: string;
+  readonly version: string;
+  /** Reads the configuration again; throws as it did the first time */
+  readonly load: () => DaemonConfig;
+}
+
+export class Daemon implements ControlPlane {
+  readonly events: EventLog;
+  readonly #options: DaemonOptions;
+  readonly #switch: Switch;
+  readonly #store: StateStore;
+  readonly #registry: VmRegistry;
+  readonly #observer: Observer;
+  readonly #dialer: PortDialer;
+  readonly #started = performance.now();
+  readonly #look: NodeJS.Timeout;
+  #config: DaemonConfig;
+  #heartbeats: { beat: number; still: number }[] = [];
+
+  private constructor(options: DaemonOptions, parts: Parts) {
+    this.#options = options;
+    this.#config = options.config;
+    this.events = parts.events;
+    this.#observer = parts.observer;
+    this.#switch = parts.switch;
+    this.#store = parts.store;
+    this.#dialer = parts.dialer;
+    this.#registry = new VmRegistry(parts, options.log);
+    this.#look = setInterval(() => this.#lookAround(), LOOK_MS);
+  }
+
+  /**
+   * Starts the switch with the VMs of the configuration and those of the state.
+   * @throws TapswitchError what `createSwitch` throws, STATE_IN_USE, STATE_UNREADABLE
+   */
+  static async start(options: DaemonOptions): Promise<Daemon> {
+    const { config, log, stateDirectory } = options;
+    const events = new EventLog();
+    const observer = new Observer(events);
+    const dialer = new PortDialer((id, port) => events.add({ type: 'port-reachable', vm: id, port }));
+    const store = await StateStore.open(stateDirectory);
+    let daemon: Daemon | undefined;
+    try {
+      const made = await startSwitch(config.switch, log, {
+        port: (id, change) => {
+          if (change !== 'present') dialer.forget(id);
+          observer.changed(id, change);
+        },
+        reached: (id, port) => dialer.reached(id, port),
+        workerReplaced: (worker) => events.add({ type: 'worker-replaced', worker }),
+        link: (name, present) => daemon?.linkSeen(name, present),
+      });
+      daemon = new Daemon(options, { switch: made, store, events, observer, dialer });
+      await daemon.#restore();
+      return daemon;
+    } catch (error) {
+      await daemon?.close();
+      await store.close();
+      throw error;
+    }
+  }
+
+  async #restore(): Promise<void> {
+    for (const id of this.#config.switch.vms.keys()) this.#registry.adopt(id, 'config');
+    for (const [id, stored] of this.#store.vms) await this.#registry.restore(id, stored);
+    const names = withLinks(undefined, (links) => links.links().map(({ name }) => name));
+    for (const name of names) this.linkSeen(name, true);
+    await this.#registry.settled();
+  }
+
+  /** An interface of our namespace appeared, changed or went. */
+  linkSeen(name: string, present: boolean): void {
+    this.#registry.linkSeen(name, present, this.#config.service.autoAttach);
+  }
+
+  #lookAround(): void {
+    const { vms, workers } = this.#switch.stats();
+    for (const [id, port] of Object.entries(vms)) this.#observer.look(id, port);
+    this.#heartbeats = workers.map(({ heartbeat }, worker) => {
+      const before = this.#heartbeats[worker];
+      return { beat: heartbeat, still: before?.beat === heartbeat ? before.still + 1 : 0 };
+    });
+  }
+
+  // --- what is there --------------------------------------------------------------------------------------
+  networks(): Network[] {
+    const { vms, hostPorts } = this.#switch.stats();
+    return [...this.#config.switch.networks.values()].map((network) => {
+      const count = Object.values(vms).filter((vm) => vm.network === network.name).length;
+      return networkView(network, hostPorts[network.name], count);
+    });
+  }
+
+  vms(): Vm[] {
+    const { vms } = this.#switch.stats();
+    return this.#registry.ids().map((id) => this.#view(id, vms[id]));
+  }
+
+  vm(id: string): Vm {
+    this.#registry.known(id);
+    return this.#view(id, this.#switch.stats().vms[id]);
+  }
+
+  #view(id: string, port: PortState | undefined): Vm {
+    return vmView(this.#registry.facts(id, this.#networkOf(id, port)), port);
+  }
+
+  #networkOf(id: string, port: PortState | undefined): NetworkConfig {
+    const name = port?.network ?? this.#registry.requestOf(id)?.network ?? 'default';
+    return this.#config.switch.networks.get(name) as NetworkConfig;
+  }
+
+  async flows(id: string): Promise<Flow[]> {
+    this.#registry.known(id);
+    return this.#switch.flows(id);
+  }
+
+  fdb(): FdbEntry[] {
+    const { vms, hostPorts } = this.#switch.stats();
+    const ofVms = Object.entries(vms).flatMap(([id, port]) => {
+      const isConfigured = this.#registry.configured(id)?.mac !== undefined;
+      return fdbEntry(id, port, isConfigured ? 'configured' : 'learned');
+    });
+    return [...ofVms, ...Object.values(hostPorts).flatMap((port) => fdbEntry(port.interface, port, 'own'))];
+  }
+
+  drops(): Drop[] {
+    const { vms, hostPorts } = this.#switch.stats();
+    const ofVms = Object.entries(vms).flatMap(([id, port]) => dropsOf(id, port));
+    return [...ofVms, ...Object.values(hostPorts).flatMap((port) => dropsOf(port.interface, port))];
+  }
+
+  leases(): Lease[] {
+    return Object.entries(this.#switch.stats().vms).flatMap(([id, port]) =>
+      leaseOf(id, port, this.#registry.configured(id)?.ip !== undefined),
+    );
+  }
+
+  health(): Health {
+    const { guard, vms, workers } = this.#switch.stats();
+    const states = workers.map(({ replaced }, worker) => ({
+      alive: (this.#heartbeats[worker]?.still ?? 0) < DEAD_AFTER_LOOKS,
+      replaced,
+    }));
+    return {
+      status: states.every(({ alive }) => alive) ? 'ok' : 'degraded',
+      version: this.#options.version,
+      run: this.events.run,
+      uptimeSeconds: Math.round(performance.now() - this.#started) / 1000,
+      guard: guard ?? 'none',
+      workers: states,
+      vms: Object.keys(vms).length,
+    };
+  }
+
+  // --- what is asked for ----------------------------------------------------------------------------------
+  async putVm(id: string, request: VmRequest): Promise<{ vm: Vm; created: boolean }> {
+    const created = await this.#registry.put(id, request);
+    return { vm: this.vm(id), created };
+  }
+
+  deleteVm(id: string): Promise<void> {
+    return this.#registry.delete(id);
+  }
+
+  addForward(id: string, request: ForwardRequest): Promise<Forward[]> {
+    return this.#registry.addForward(id, request);
+  }
+
+  removeForward(id: string, spec: string, options: { readonly reset: boolean }): Promise<void> {
+    return this.#registry.removeForward(id, spec, options.reset);
+  }
+
+  newGeneration(id: string): Promise<Generation> {
+    return this.#registry.newGeneration(id);
+  }
+
+  async dial(id: string, port: number, options: DialOptions = {}): Promise<Duplex> {
+    this.#registry.known(id);
+    return this.#dialer.dial(this.#switch, id, port, options);
+  }
+
+  async wait(id: string, port: number, options: DialOptions): Promise<Reached> {
+    const started = performance.now();
+    const connection = await this.dial(id, port, options);
+    connection.destroy();
+    return { vm: id, port, waitedMs: Math.round(performance.now() - started) };
+  }
+
+  async reload(): Promise<Reloaded> {
+    const next = this.#options.load();
+    const changes = diffConfig(this.#config, next);
+    const before = this.#config.switch.vms;
+    const after = next.switch.vms;
+    const same = (id: string) => isDeepStrictEqual(before.get(id), after.get(id));
+    const live = new Set(changes.filter((one) => one.live).map(({ path }) => path.join('.')));
+    const isLive = (id: string) =>
+      [...live].some((path) => path === `vms.${id}` || path.startsWith(`vms.${id}.`));
+    for (const id of before.keys()) if (!same(id) && isLive(id)) await this.#registry.dropConfigured(id);
+    for (const [id, vm] of after) if (!same(id) && isLive(id)) await this.#attachConfigured(id, vm);
+    // What needs a restart stays as it is until then, and is named again by the next reload.
+    const { networks } = this.#config.switch;
+    this.#config = {
+      switch: { ...this.#config.switch, networks, vms: after, profiles: next.switch.profiles },
+      service: { ...this.#config.service, autoAttach: next.service.autoAttach },
+    };
+    this.events.add({ type: 'reloaded' });
+    return {
+      changes: changes.filter((one) => one.live).map(({ text }) => text),
+      needRestart: changes.filter((one) => !one.live).map(({ text }) => text),
+    };
+  }
+
+  async #attachConfigured(id: string, vm: VmConfig): Promise<void> {
+    await this.#switch.attachResolved(vm);
+    this.#registry.adopt(id, 'config');
+  }
+
+  /** Stops the switch as {@link Switch.close} does; the state stays. */
+  async close(): Promise<void> {
+    clearInterval(this.#look);
+    try {
+      await this.#registry.settled();
+      await this.#switch.close();
+    } finally {
+      await this.#store.close();
+    }
+  }
+}
+
+/** What the daemon is made of. */
+export interface Parts {
+  readonly switch: Switch;
+  readonly store: StateStore;
+  readonly events: EventLog;
+  readonly observer: Observer;
+  readonly dialer: PortDialer;
+}

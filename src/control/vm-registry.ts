@@ -1,0 +1,343 @@
+/**
+ * Which VMs there are, who asked for them, and how they come and go.
+ *
+ * Theory of operation. A VM of the API is in the store before it is at the switch when it is new, and leaves the store
+ * first when it goes: a crash in between leaves what was confirmed, or asked for. What is attached when its TAP
+ * appears is attached once: work on one VM is done in the order it was asked for.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { ID_RULE, INTERFACE_NAME_RULE, isId, isInterfaceName } from '../config/names.ts';
+import type { NetworkConfig } from '../config/resolve.ts';
+import type { VmInput } from '../config/schema.ts';
+import type { AutoAttachRule } from '../config/service.ts';
+import { withLinks } from '../engine/namespace.ts';
+import type { Switch } from '../engine/switch.ts';
+import { explaining } from '../engine/system-errors.ts';
+import { TapswitchError } from '../errors.ts';
+import type { Logger } from '../index.ts';
+import type { Forward, ForwardRequest, Generation, Vm, VmRequest } from '../resources/resources.ts';
+import { createPersistentTap, removePersistentTap } from '../sys/tun.ts';
+import type { EventLog } from './event-log.ts';
+import { matches } from './glob.ts';
+import type { Observer } from './observer.ts';
+import type { PortDialer } from './port-dialer.ts';
+import type { StateStore, StoredVm } from './state-store.ts';
+import type { VmFacts } from './views.ts';
+
+interface Entry {
+  readonly origin: Vm['origin'];
+  /** Of the API: also in the store */
+  stored: StoredVm | undefined;
+  /** Of a pattern: what it stands for */
+  readonly input?: VmInput;
+}
+
+interface RegistryParts {
+  readonly switch: Switch;
+  readonly store: StateStore;
+  readonly events: EventLog;
+  readonly observer: Observer;
+  readonly dialer: PortDialer;
+}
+
+const specOf = (request: ForwardRequest): string => (typeof request === 'string' ? request : request.listen);
+
+function tapOf(id: string, request: VmRequest): string {
+  const tap = request.tap ?? `fc-${id}`;
+  if (isInterfaceName(tap)) return tap;
+  throw new TapswitchError(
+    'CONFIG_INVALID',
+    `vms.${id}.tap: ${tap} is no interface name`,
+    INTERFACE_NAME_RULE,
+  );
+}
+
+function tapExists(name: string, netns: string | undefined): boolean {
+  return withLinks(netns, (links) => links.linkByName(name) !== undefined);
+}
+
+export class VmRegistry {
+  readonly #parts: RegistryParts;
+  readonly #log: Logger;
+  readonly #entries = new Map<string, Entry>();
+  readonly #work = new Map<string, Promise<unknown>>();
+
+  constructor(parts: RegistryParts, log: Logger) {
+    this.#parts = parts;
+    this.#log = log;
+  }
+
+  /** Does one thing after the other for each VM. */
+  #inTurn<T>(id: string, step: () => Promise<T>): Promise<T> {
+    const before = this.#work.get(id) ?? Promise.resolve();
+    const work = before.then(step, step);
+    this.#work.set(id, work);
+    const done = () => {
+      if (this.#work.get(id) === work) this.#work.delete(id);
+    };
+    work.then(done, done);
+    return work;
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    while (this.#work.size > 0) await Promise.allSettled(this.#work.values());
+  }
+
+  // --- what is known --------------------------------------------------------------------------------------
+  ids(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** Throws VM_UNKNOWN. */
+  known(id: string): void {
+    if (this.#entries.has(id)) return;
+    throw new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'GET /v1/vms lists those there are.');
+  }
+
+  requestOf(id: string): VmRequest | undefined {
+    const entry = this.#entries.get(id);
+    return entry?.stored?.request ?? entry?.input;
+  }
+
+  /** What was said of a VM's addresses when it was asked for. */
+  configured(id: string): { mac?: string | undefined; ip?: string | undefined } | undefined {
+    return this.requestOf(id) ?? this.#parts.switch.addressesOf(id);
+  }
+
+  facts(id: string, network: NetworkConfig): VmFacts {
+    const entry = this.#entries.get(id) as Entry;
+    const request = this.requestOf(id);
+    const attached = this.#parts.switch.stats().vms[id];
+    return {
+      id,
+      network,
+      tap: attached?.interface ?? tapOf(id, request ?? {}),
+      netns: request?.netns,
+      profile: request?.profile,
+      origin: entry.origin,
+      generation: entry.stored?.generation ?? 0,
+      mac: request?.mac,
+      ip: request?.ip,
+      ip6: request?.ip6,
+    };
+  }
+
+  // --- who asks -------------------------------------------------------------------------------------------
+  /** Takes note of a VM that the switch has already. */
+  adopt(id: string, origin: Vm['origin']): void {
+    this.#entries.set(id, { origin, stored: undefined });
+    this.#parts.events.add({ type: 'vm-added', vm: id });
+  }
+
+  /** Attaches a VM of the state; one whose TAP is missing, or that cannot be had for another reason, stays known. */
+  async restore(id: string, stored: StoredVm): Promise<void> {
+    if (this.#entries.has(id)) {
+      this.#log.warn({ vm: id }, 'VM of the API has the id of one in the configuration, and is left out');
+      return;
+    }
+    this.#entries.set(id, { origin: 'api', stored });
+    try {
+      this.#makeTap(id, stored.request);
+      await this.#attach(id, stored);
+    } catch (error) {
+      if (!(error instanceof TapswitchError)) throw error;
+      this.#log.warn({ vm: id, err: error.message, code: error.code }, 'VM of the state is not attached yet');
+    }
+    this.#parts.events.add({ type: 'vm-added', vm: id });
+  }
+
+  /** Ends a VM of the configuration. */
+  async dropConfigured(id: string): Promise<void> {
+    await this.#inTurn(id, () => this.#remove(id));
+  }
+
+  /** Makes the VM what `request` says. Whether it is new. */
+  put(id: string, request: VmRequest): Promise<boolean> {
+    if (!isId(id)) throw new TapswitchError('CONFIG_INVALID', `${id} is no id of a VM`, ID_RULE);
+    return this.#inTurn(id, () => this.#put(id, request));
+  }
+
+  async #put(id: string, request: VmRequest): Promise<boolean> {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined && entry.origin !== 'api') throw this.#configuredError(id, entry);
+    const before = entry?.stored;
+    const isAttached = this.#parts.switch.stats().vms[id] !== undefined;
+    if (before !== undefined && isAttached && isDeepStrictEqual(before.request, request)) return false;
+    if (before !== undefined && isAttached) await this.#parts.switch.detach(id);
+    const madeTap = this.#makeTap(id, request);
+    const stored: StoredVm = {
+      request,
+      added: before?.added ?? [],
+      generation: before?.generation ?? 0,
+      ownsTap: madeTap || (before?.ownsTap ?? false),
+    };
+    try {
+      await this.#attach(id, stored);
+    } catch (error) {
+      if (madeTap) this.#removeTap(id, request);
+      // What it was before is what stays.
+      if (before !== undefined) await this.#attach(id, before).catch(() => {});
+      throw error;
+    }
+    await this.#parts.store.put(id, stored);
+    this.#entries.set(id, { origin: 'api', stored });
+    this.#parts.events.add({ type: before === undefined ? 'vm-added' : 'vm-changed', vm: id });
+    return before === undefined;
+  }
+
+  #configuredError(id: string, { origin }: Entry): TapswitchError {
+    const by = origin === 'config' ? 'the configuration file' : 'a pattern of autoAttach';
+    return new TapswitchError('VM_CONFIGURED', `VM ${id} is there by ${by}`, 'Change that, and reload.');
+  }
+
+  async #attach(id: string, { request, added }: StoredVm): Promise<void> {
+    const { createTap: _, tap: __, forwards = [], ...input } = request;
+    await this.#parts.switch.attach(id, {
+      ...input,
+      tap: tapOf(id, request),
+      forwards: [...forwards, ...added],
+    });
+  }
+
+  #makeTap(id: string, { createTap, netns, ...request }: VmRequest): boolean {
+    const tap = tapOf(id, request);
+    if (createTap === undefined || tapExists(tap, netns)) return false;
+    if (netns !== undefined) {
+      const message = `vms.${id}.createTap: only in the daemon's own network namespace`;
+      throw new TapswitchError('CONFIG_INVALID', message, 'Make the TAP there, and leave createTap out.');
+    }
+    explaining('CAP_NET_ADMIN', () => createPersistentTap(tap, createTap));
+    return true;
+  }
+
+  #removeTap(id: string, request: VmRequest): void {
+    const tap = tapOf(id, request);
+    try {
+      removePersistentTap(tap);
+    } catch (error) {
+      this.#log.warn({ vm: id, tap, err: (error as Error).message }, 'TAP stays: somebody holds it');
+    }
+  }
+
+  /** Throws VM_UNKNOWN, VM_CONFIGURED. */
+  async delete(id: string): Promise<void> {
+    this.known(id);
+    await this.#inTurn(id, async () => {
+      this.known(id);
+      const entry = this.#entries.get(id) as Entry;
+      if (entry.origin !== 'api') throw this.#configuredError(id, entry);
+      await this.#parts.store.delete(id);
+      await this.#remove(id);
+      if (entry.stored?.ownsTap) this.#removeTap(id, entry.stored.request);
+    });
+  }
+
+  async #remove(id: string): Promise<void> {
+    const { events, observer, dialer } = this.#parts;
+    this.#entries.delete(id);
+    if (this.#parts.switch.stats().vms[id] !== undefined) await this.#parts.switch.detach(id);
+    observer.forget(id);
+    dialer.forget(id);
+    events.add({ type: 'vm-removed', vm: id });
+  }
+
+  /** An interface of our namespace is there, or has gone: VMs that wait for it, and patterns that fit. */
+  linkSeen(name: string, present: boolean, rules: readonly AutoAttachRule[]): void {
+    for (const [id, entry] of this.#entries) {
+      if (!present || entry.stored === undefined || tapOf(id, entry.stored.request) !== name) continue;
+      if (this.#parts.switch.stats().vms[id] === undefined) this.#attachLate(id);
+    }
+    const entry = this.#entries.get(name);
+    if (!present && entry?.origin === 'auto') this.#soon(name, () => this.#remove(name));
+    const rule = rules.find(({ match }) => matches(match, name));
+    const isTaken = entry !== undefined || this.#isInUse(name);
+    if (present && rule !== undefined && !isTaken) this.#attachByRule(name, rule);
+  }
+
+  #isInUse(name: string): boolean {
+    const { vms, hostPorts } = this.#parts.switch.stats();
+    return [...Object.values(vms), ...Object.values(hostPorts)].some((port) => port.interface === name);
+  }
+
+  #soon(id: string, step: () => Promise<void>): void {
+    this.#inTurn(id, step).catch((error: unknown) => {
+      this.#log.warn({ vm: id, err: (error as Error).message }, 'interface could not be followed');
+    });
+  }
+
+  #attachLate(id: string): void {
+    this.#soon(id, async () => {
+      const stored = this.#entries.get(id)?.stored;
+      if (stored !== undefined && this.#parts.switch.stats().vms[id] === undefined)
+        await this.#attach(id, stored);
+    });
+  }
+
+  #attachByRule(name: string, { network, profile }: AutoAttachRule): void {
+    const input: VmInput = { tap: name, network, ...(profile !== undefined && { profile }) };
+    this.#soon(name, async () => {
+      if (this.#entries.has(name)) return;
+      await this.#parts.switch.attach(name, input);
+      this.#entries.set(name, { origin: 'auto', stored: undefined, input });
+      this.#parts.events.add({
+        type: 'vm-added',
+        vm: name,
+        detail: 'its interface fits a pattern of autoAttach',
+      });
+    });
+  }
+
+  // --- forwards and generations ---------------------------------------------------------------------------
+  async addForward(id: string, request: ForwardRequest): Promise<Forward[]> {
+    this.known(id);
+    return this.#inTurn(id, async () => {
+      const states = await this.#parts.switch.addForward(id, request);
+      await this.#changeStored(id, (stored) => ({ ...stored, added: [...stored.added, request] }));
+      for (const { host, guestPort } of states) {
+        this.#parts.events.add({ type: 'forward-added', vm: id, host, port: guestPort });
+      }
+      return states.map(({ identity = false, ...state }) => ({ ...state, identity }));
+    });
+  }
+
+  async removeForward(id: string, spec: string, reset: boolean): Promise<void> {
+    this.known(id);
+    await this.#inTurn(id, async () => {
+      const before = this.#parts.switch.forwards(id);
+      await this.#parts.switch.removeForward(id, spec, { reset });
+      const left = new Set(
+        this.#parts.switch.forwards(id).map(({ host, protocol }) => `${protocol} ${host}`),
+      );
+      const gone = before.filter(
+        ({ host, protocol, identity }) => !identity && !left.has(`${protocol} ${host}`),
+      );
+      await this.#changeStored(id, ({ request, added, ...stored }) => ({
+        ...stored,
+        request: { ...request, forwards: (request.forwards ?? []).filter((one) => specOf(one) !== spec) },
+        added: added.filter((one) => specOf(one) !== spec),
+      }));
+      for (const { host, guestPort } of gone) {
+        this.#parts.events.add({ type: 'forward-removed', vm: id, host, port: guestPort });
+      }
+    });
+  }
+
+  async newGeneration(id: string): Promise<Generation> {
+    this.known(id);
+    return this.#inTurn(id, async () => {
+      const reset = await this.#parts.switch.resetFlows(id);
+      await this.#changeStored(id, (stored) => ({ ...stored, generation: stored.generation + 1 }));
+      const generation = this.#entries.get(id)?.stored?.generation ?? 0;
+      this.#parts.events.add({ type: 'generation', vm: id });
+      return { generation, reset };
+    });
+  }
+
+  async #changeStored(id: string, change: (stored: StoredVm) => StoredVm): Promise<void> {
+    const entry = this.#entries.get(id);
+    if (entry?.stored === undefined) return;
+    entry.stored = change(entry.stored);
+    await this.#parts.store.put(id, entry.stored);
+  }
+}

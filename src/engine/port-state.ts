@@ -1,0 +1,29 @@
+/** A port as it is shown: what the tables know of it, and what it has counted. */
+import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
+import { formatIpv4 } from '../wire/ipv4.ts';
+import { formatMac, macOf } from '../wire/mac.ts';
+import type { Engine } from './engine.ts';
+import type { PortState } from './switch-types.ts';
+
+/** @param name of its interface */
+export function portState(
+  engine: Engine,
+  number: number,
+  name: string,
+  network: string,
+  plugged: boolean,
+): PortState {
+  const { tables } = engine;
+  const mac = macOf(tables.macHigh(number), tables.macLow(number));
+  const lease = tables.leaseAddress(number);
+  return {
+    interface: name,
+    network,
+    plugged,
+    carrier: tables.carrier(number),
+    ...(tables.macState(number) === ADDRESS_UNKNOWN ? {} : { mac: formatMac(mac) }),
+    ...(tables.ipState(number) === ADDRESS_UNKNOWN ? {} : { ip: formatIpv4(tables.ip(number)) }),
+    ...(lease === 0 ? {} : { leased: formatIpv4(lease) }),
+    ...engine.stats(number),
+  };
+}
