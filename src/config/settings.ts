@@ -176,13 +176,18 @@ export function settingsOf(config: DaemonConfig, file: ConfigFile, environment: 
   );
 }
 
+/** A mapping whose keys are users' names: `__proto__` is one too. */
+function emptyMapping(): Record<string, Tree> {
+  return Object.create(null) as Record<string, Tree>;
+}
+
 /** The tree those values stand in. */
 export function treeOf(settings: readonly Pick<Setting, 'path' | 'value'>[]): Record<string, Tree> {
-  const root: Record<string, Tree> = {};
+  const root = emptyMapping();
   for (const { path, value } of settings) {
     let at = root as Record<string | number, Tree>;
     path.slice(0, -1).forEach((key, i) => {
-      if (!Object.hasOwn(at, key)) at[key] = typeof path[i + 1] === 'number' ? [] : {};
+      if (!Object.hasOwn(at, key)) at[key] = typeof path[i + 1] === 'number' ? [] : emptyMapping();
       at = at[key] as Record<string | number, Tree>;
     });
     at[path[path.length - 1]] = value;

@@ -69,6 +69,16 @@ describe('diffConfig', () => {
       ],
     ],
     [
+      'record with a name like no other',
+      configInput(
+        { a: vm },
+        {
+          networks: { default: networkInput({ dns: { records: JSON.parse('{"__proto__": "10.0.0.1"}') } }) },
+        },
+      ),
+      ['restart networks.default.dns.records.__proto__: none -> ["10.0.0.1"]'],
+    ],
+    [
       'daemon',
       configInput(
         { a: vm },

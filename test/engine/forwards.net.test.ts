@@ -43,6 +43,20 @@ test('VM with forwards: attach -> listened to; detach -> no more, nothing left o
   expect(await refusalOf(() => sw.forwards('a'))).toMatch(/^VM_UNKNOWN/);
 });
 
+test('VM with the shipped profile: attach -> its ports are listened to, each at a port of its own', async () => {
+  const sw = await stage.start();
+  await sw.attach('a', stage.vm(11, { profile: 'browser-vm' }));
+  await sw.attach('b', stage.vm(12, { profile: 'browser-vm' }));
+  for (const id of ['a', 'b']) {
+    const chosen = sw.forwards(id).filter(({ host }) => host.startsWith('127.0.0.1:'));
+    expect(chosen.map(({ guestPort }) => guestPort)).toEqual([6080, 8080]);
+    for (const { host } of chosen) expect(await listens(host)).toBe(true);
+  }
+  expect(await refusalOf(() => sw.attach('c', stage.vm(13, { profile: 'browser' })))).toMatch(
+    /^PROFILE_UNKNOWN/,
+  );
+});
+
 test('forward that cannot be had: attach -> refused, nothing left; without it -> attached', async () => {
   const sw = await stage.start();
   await sw.attach('a', stage.vm(11, { forwards: ['16080:6080'] }));
