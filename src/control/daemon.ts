@@ -162,11 +162,15 @@ export class Daemon implements ControlPlane {
     return this.#switch.flows(id);
   }
 
+  /** Whether the VM's address was said when it was asked for. */
+  #isSaid(id: string, address: 'mac' | 'ip'): boolean {
+    return (this.#registry.requestOf(id) ?? this.#config.switch.vms.get(id))?.[address] !== undefined;
+  }
+
   fdb(): FdbEntry[] {
     const { vms, hostPorts } = this.#switch.stats();
     const ofVms = Object.entries(vms).flatMap(([id, port]) => {
-      const isConfigured = this.#registry.configured(id)?.mac !== undefined;
-      return fdbEntry(id, port, isConfigured ? 'configured' : 'learned');
+      return fdbEntry(id, port, this.#isSaid(id, 'mac') ? 'configured' : 'learned');
     });
     return [...ofVms, ...Object.values(hostPorts).flatMap((port) => fdbEntry(port.interface, port, 'own'))];
   }
@@ -179,7 +183,7 @@ export class Daemon implements ControlPlane {
 
   leases(): Lease[] {
     return Object.entries(this.#switch.stats().vms).flatMap(([id, port]) =>
-      leaseOf(id, port, this.#registry.configured(id)?.ip !== undefined),
+      leaseOf(id, port, this.#isSaid(id, 'ip')),
     );
   }
 

@@ -100,11 +100,6 @@ export class VmRegistry {
     return entry?.stored?.request ?? entry?.input;
   }
 
-  /** What was said of a VM's addresses when it was asked for. */
-  configured(id: string): { mac?: string | undefined; ip?: string | undefined } | undefined {
-    return this.requestOf(id) ?? this.#parts.switch.addressesOf(id);
-  }
-
   facts(id: string, network: NetworkConfig): VmFacts {
     const entry = this.#entries.get(id) as Entry;
     const request = this.requestOf(id);

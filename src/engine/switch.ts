@@ -16,7 +16,6 @@ import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { formatIpv4, maskOf } from '../wire/ipv4.ts';
-import { formatMac } from '../wire/mac.ts';
 import { Dialer } from './dialer.ts';
 import { Engine } from './engine.ts';
 import { FastPaths } from './fast-paths.ts';
@@ -192,15 +191,6 @@ export class Switch {
   async attachResolved(vm: VmConfig): Promise<void> {
     this.#checkOpen();
     await this.#attach(vm, undefined, false);
-  }
-
-  /** The addresses a VM was configured with. */
-  addressesOf(id: string): { mac?: string; ip?: string } | undefined {
-    const { mac, ip } = this.#vms.get(id)?.vm ?? {};
-    return {
-      ...(mac !== undefined && { mac: formatMac(mac) }),
-      ...(ip !== undefined && { ip: formatIpv4(ip) }),
-    };
   }
 
   /** A namespace has many paths: the configuration compares texts, here it is the namespaces. */
