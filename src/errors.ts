@@ -46,6 +46,8 @@ export const ERROR_CODES = {
   PORT_REFUSED: EXIT.unavailable,
   VM_NOT_READY: EXIT.unavailable,
   FLOW_LIMIT: EXIT.unavailable,
+  DAEMON_UNREACHABLE: EXIT.unavailable,
+  API_ANSWER_UNREADABLE: EXIT.unavailable,
   SYSTEM_CALL_FAILED: EXIT.failure,
 } as const;
 
