@@ -6,10 +6,20 @@ import { scratch, tapswitch } from '../lib/engine-command.ts';
 import { type FakeApi, startFakeApi } from '../lib/fake-api.ts';
 
 const LISTINGS = [
-  [['fdb'], 'GET /v1/fdb', { network: 'n', mac: '02:00:00:00:00:01', port: 'a', state: 'learned' }, '02:00:00:00:00:01'],
+  [
+    ['fdb'],
+    'GET /v1/fdb',
+    { network: 'n', mac: '02:00:00:00:00:01', port: 'a', state: 'learned' },
+    '02:00:00:00:00:01',
+  ],
   [['drops'], 'GET /v1/drops', { port: 'a', reason: 'r', frames: 3 }, 'a,r'],
   [['leases'], 'GET /v1/leases', { vm: 'a', network: 'n', ip: '10.0.0.2', kind: 'offered' }, '10.0.0.2'],
-  [['forward', 'ls', 'a'], 'GET /v1/vms/a/forwards', { protocol: 'tcp', host: '127.0.0.1:1', guestPort: 2, exposed: false, identity: false }, '127.0.0.1:1:2/tcp'],
+  [
+    ['forward', 'ls', 'a'],
+    'GET /v1/vms/a/forwards',
+    { protocol: 'tcp', host: '127.0.0.1:1', guestPort: 2, exposed: false, identity: false },
+    '127.0.0.1:1:2/tcp',
+  ],
 ] as const;
 
 let files: ReturnType<typeof scratch>;
