@@ -5,7 +5,12 @@ const NETWORK_TESTS = 'test/**/*.net.test.ts';
 
 export default defineConfig({
   // Tests of the running switch use the built package, as its users do
-  resolve: { alias: { tapswitch: fileURLToPath(new URL('dist/index.js', import.meta.url)) } },
+  resolve: {
+    alias: {
+      'tapswitch/client': fileURLToPath(new URL('dist/client/client.js', import.meta.url)),
+      tapswitch: fileURLToPath(new URL('dist/index.js', import.meta.url)),
+    },
+  },
   test: {
     pool: 'forks',
     server: { deps: { external: [/\/dist\//] } }, // loaded by Node itself: workers and FFI as in production

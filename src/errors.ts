@@ -66,6 +66,8 @@ export const ERROR_CODES = {
   MEDIA_UNSUPPORTED: EXIT.usage,
   API_BUSY: EXIT.unavailable,
   INTERNAL: EXIT.failure,
+  DAEMON_UNREACHABLE: EXIT.unavailable,
+  API_ANSWER_UNREADABLE: EXIT.unavailable,
   SYSTEM_CALL_FAILED: EXIT.failure,
 } as const;
 

@@ -4,6 +4,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
+import { type LinkRoutesOptions, linkRoutes } from './guest/link-routes.ts';
 import { gvproxyRoutes } from './gvproxy.ts';
 import { notFound, PROBLEM_TYPE, problemOf } from './problem.ts';
 import { answerProblem } from './raw-answer.ts';
@@ -32,10 +33,16 @@ async function addDocument(app: FastifyInstance, version: string): Promise<void>
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
 }
 
+export interface AppOptions {
+  readonly log: Logger;
+  readonly version: string;
+  readonly linking?: LinkRoutesOptions | undefined;
+}
+
 /** The application, ready for requests; it listens nowhere itself. */
 export async function makeApp(
   context: RouteContext,
-  { log, version }: { readonly log: Logger; readonly version: string },
+  { log, version, linking }: AppOptions,
 ): Promise<FastifyInstance> {
   const app = Fastify({
     bodyLimit: MAX_BODY,
@@ -53,6 +60,7 @@ export async function makeApp(
   });
   await addDocument(app, version);
   addRoutes(app, context);
+  if (linking !== undefined) linkRoutes(app, linking);
   await app.register(gvproxyRoutes, { plane: context.plane }); // a scope of its own, for its parser
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();

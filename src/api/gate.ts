@@ -59,12 +59,21 @@ function unmapped(address: string | undefined): string | undefined {
   return address?.replace(/^::ffff:/, '');
 }
 
+/** Whether a request has the bearer token. */
+export function bearerCheck(token: string): (request: IncomingMessage) => boolean {
+  const expected = digest(token);
+  return (request) => {
+    const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    return timingSafeEqual(digest(given), expected);
+  };
+}
+
 /**
  * Checks for a listener at `listenHost`; a request that does not pass throws HOST_REFUSED or UNAUTHORIZED.
  * @param hosts further names the Host header may have
  */
 export function tcpGate(token: string, listenHost: string, hosts: readonly string[]): Gate {
-  const expected = digest(token);
+  const isBearer = bearerCheck(token);
   const names = new Set(['localhost', '::1', listenHost, ...hosts].map((name) => name.toLowerCase()));
   return (request) => {
     const host = hostOf(request.headers.host ?? '');
@@ -75,8 +84,7 @@ export function tcpGate(token: string, listenHost: string, hosts: readonly strin
         'Ask by its address, or add the name to api.hosts.',
       );
     }
-    const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    if (!timingSafeEqual(digest(given), expected)) {
+    if (!isBearer(request)) {
       throw new TapswitchError(
         'UNAUTHORIZED',
         'The bearer token is missing or wrong',

@@ -13,6 +13,7 @@ import { TapswitchError } from '../errors.ts';
 import { makeApp, requestHandler } from './app.ts';
 import { eventsSocket, type UpgradeHandler } from './events-socket.ts';
 import { checkOrigin, type Gate, openGate, readToken, tcpGate } from './gate.ts';
+import type { LinkRoutesOptions } from './guest/link-routes.ts';
 import { listening } from './listening.ts';
 import { planeMetrics } from './metrics.ts';
 import { notFound, problemOf } from './problem.ts';
@@ -41,6 +42,8 @@ export interface ApiOptions {
   readonly version: string;
   /** Who made them closes them, before the API */
   readonly guestRoutes?: GuestRoutes;
+  /** What links into VMs are made with; none are made where absent */
+  readonly links?: Omit<LinkRoutesOptions, 'plane'>;
 }
 
 export interface Api {
@@ -153,11 +156,19 @@ function tcpGates({ listen, tokenFile, hosts }: ApiConfig): Gate[] {
  * Starts the API on all its listeners.
  * @throws TapswitchError API_IN_USE, API_UNAVAILABLE, TOKEN_UNREADABLE; nothing listens then
  */
-export async function startApi({ plane, config, log, version, guestRoutes }: ApiOptions): Promise<Api> {
+export async function startApi({
+  plane,
+  config,
+  log,
+  version,
+  guestRoutes,
+  links,
+}: ApiOptions): Promise<Api> {
   const gates = tcpGates(config);
   const closing = new AbortController();
   const metrics = planeMetrics(plane, version);
-  const app = await makeApp({ plane, metrics, closing: closing.signal }, { log, version });
+  const linking = links && { ...links, plane };
+  const app = await makeApp({ plane, metrics, closing: closing.signal }, { log, version, linking });
   const events = eventsSocket(plane.events);
   const answer = requestHandler(app, log);
   const overTcp: Handlers = { request: answer, upgrades: [events.upgrade] };

@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 /** The `tapswitch` command. */
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { EXIT } from '../errors.ts';
-import { configCommand } from './config.ts';
-import { demoCommand } from './demo.ts';
 import { fail } from './fail.ts';
-import { upCommand } from './up.ts';
+import { endQuietlyWithReader } from './output.ts';
+import { createProgram } from './program.ts';
 
 function version(): string {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
@@ -15,19 +14,10 @@ function version(): string {
 
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
-
-const program = new Command('tapswitch')
-  .description('A userspace Ethernet switch for microVM TAP devices')
-  .version(version(), '--version', 'print the version')
-  .helpCommand(false)
-  .exitOverride()
-  .addCommand(upCommand())
-  .addCommand(demoCommand())
-  .addCommand(configCommand());
-for (const command of program.commands) command.exitOverride();
+endQuietlyWithReader();
 
 try {
-  await program.parseAsync();
+  await createProgram(version()).parseAsync();
 } catch (error) {
   // commander has said what was wrong; help and version are no errors.
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : EXIT.usage);

@@ -1,0 +1,61 @@
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { runIn } from '../../src/lab/process.ts';
+import { scratch, tapswitch } from '../lib/engine-command.ts';
+import { type FakeApi, startFakeApi } from '../lib/fake-api.ts';
+
+const LISTINGS = [
+  [
+    ['fdb'],
+    'GET /v1/fdb',
+    { network: 'n', mac: '02:00:00:00:00:01', port: 'a', state: 'learned' },
+    '02:00:00:00:00:01',
+  ],
+  [['drops'], 'GET /v1/drops', { port: 'a', reason: 'r', frames: 3 }, 'a,r'],
+  [['leases'], 'GET /v1/leases', { vm: 'a', network: 'n', ip: '10.0.0.2', kind: 'offered' }, '10.0.0.2'],
+  [
+    ['forward', 'ls', 'a'],
+    'GET /v1/vms/a/forwards',
+    { protocol: 'tcp', host: '127.0.0.1:1', guestPort: 2, exposed: false, identity: false },
+    '127.0.0.1:1:2/tcp',
+  ],
+] as const;
+
+let files: ReturnType<typeof scratch>;
+let socket: string;
+let api: FakeApi;
+
+beforeEach(async () => {
+  files = scratch();
+  socket = join(files.path, 'api.sock');
+  api = await startFakeApi(socket, Object.fromEntries(LISTINGS.map(([, route, row]) => [route, [row]])));
+});
+
+afterEach(async () => {
+  await api.close();
+  files.remove();
+});
+
+const run = (...words: string[]) => tapswitch(undefined, ['--socket', socket, ...words]);
+
+describe.each(LISTINGS)('%j', (words, _route, row, id) => {
+  test('every format, whole and quiet', async () => {
+    expect((await run(...words, '-q')).stdout).toBe(`${id}\n`);
+    expect(JSON.parse((await run(...words, '-o', 'json')).stdout)).toEqual([row]);
+    expect(parse((await run(...words, '-o', 'yaml')).stdout)).toEqual([row]);
+    expect(JSON.parse((await run(...words, '-q', '-o', 'json')).stdout)).toEqual([id]);
+    expect((await run(...words)).stdout.trimEnd().split('\n')).toHaveLength(2);
+  }, 20_000);
+});
+
+test('a VM that is not there -> status 2, one line', async () => {
+  const { status, stdout, stderr } = await run('vm', 'show', 'x');
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+  expect(stderr).toBe('tapswitch: VM_UNKNOWN: there is no VM x. Use another.\n');
+});
+
+test('completion bash -> bash reads it', async () => {
+  const { stdout } = await run('completion', 'bash');
+  expect(await runIn(undefined, ['bash', '-n'], { input: stdout })).toMatchObject({ status: 0, stderr: '' });
+});
