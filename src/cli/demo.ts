@@ -1,10 +1,8 @@
 /** `tapswitch demo`: the switch at work on guests it makes itself. */
 import { styleText } from 'node:util';
 import { Command, Option } from 'commander';
-import { playDemo } from '../demo/demo.ts';
 import type { DemoLine } from '../demo/line.ts';
 import { EXIT } from '../errors.ts';
-import { endPrograms } from '../lab/process.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { endSignal } from './signals.ts';
 
@@ -24,6 +22,8 @@ function printLine({ name, ok, seen }: DemoLine): void {
 }
 
 async function demo(options: Options): Promise<void> {
+  const { playDemo } = await import('../demo/demo.ts');
+  const { endPrograms } = await import('../lab/process.ts');
   const held = await playDemo(
     {
       ...options,

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { EXIT } from '../errors.ts';
 import { clientOf, examples } from './connection.ts';
-import { examine, type Finding } from './doctor-checks.ts';
+import type { Finding } from './doctor-checks.ts';
 import { listing, type OutputOptions, printRows, type Shape } from './output.ts';
 
 const FINDINGS: Shape<Finding> = {
@@ -24,6 +24,7 @@ export function doctorCommand(): Command {
       examples('tapswitch doctor', 'tapswitch doctor --config /etc/tapswitch.yaml --output json'),
     )
     .action(async (options: OutputOptions & { config?: string }, command: Command) => {
+      const { examine } = await import('./doctor-checks.ts');
       const findings = await examine(clientOf(command), options.config);
       const shown = options.quiet === true ? findings.filter(({ status }) => status !== 'ok') : findings;
       printRows(shown, FINDINGS, options);

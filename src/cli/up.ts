@@ -1,16 +1,9 @@
 /** `tapswitch up`: the switch as a service, from a configuration file. */
-import { closeSync, fstatSync, writeSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
-import { startService } from '../api/service.ts';
-import { loadDaemonConfig } from '../config/load.ts';
-import { Daemon } from '../control/daemon.ts';
-import { createLogger, type Logger } from '../telemetry/logger.ts';
-import { endSignal } from './signals.ts';
-import { tellSupervisor } from './supervisor.ts';
+import type { UpOptions } from './run-up.ts';
 
 const STDERR = 2;
-/** Where the state is unless TAPSWITCH_STATE says otherwise */
-const STATE_DIRECTORY = '/var/lib/tapswitch';
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
 
 function descriptor(text: string): number {
@@ -30,52 +23,6 @@ function level(text: string): string {
   return text;
 }
 
-function tellReady(fd: number): void {
-  writeSync(fd, '1\n');
-  closeSync(fd);
-}
-
-interface UpOptions {
-  config: string;
-  readyFd?: number;
-  logLevel: string;
-}
-
-/** Reads the configuration again on SIGHUP; a wrong one changes nothing. */
-function reloadOnHangup(daemon: Daemon, log: Logger): void {
-  process.on('SIGHUP', () => {
-    daemon.reload().then(
-      ({ changes, needRestart }) => log.info({ changes, needRestart }, 'configuration read again'),
-      (error: unknown) => log.error({ err: error }, 'configuration not taken over'),
-    );
-  });
-}
-
-async function up({ config, readyFd, logLevel }: UpOptions, version: string): Promise<void> {
-  const load = () => loadDaemonConfig(config);
-  const checked = load();
-  const ended = endSignal();
-  const log = createLogger(logLevel);
-  const stateDirectory = process.env.TAPSWITCH_STATE ?? STATE_DIRECTORY;
-  const daemon = await Daemon.start({ config: checked, log, stateDirectory, version, load });
-  let close: () => Promise<void>;
-  try {
-    close = await startService({ plane: daemon, config: checked.service, log, version });
-  } catch (error) {
-    await daemon.close();
-    throw error;
-  }
-  reloadOnHangup(daemon, log);
-  log.info('ready');
-  if (readyFd !== undefined) tellReady(readyFd);
-  const stopTelling = tellSupervisor(daemon, process.env);
-  const signal = await ended;
-  log.info({ signal }, 'stopping');
-  stopTelling();
-  await close();
-  await daemon.close();
-}
-
 export function upCommand(version: string): Command {
   return new Command('up')
     .description('run the switch until SIGINT or SIGTERM')
@@ -83,5 +30,9 @@ export function upCommand(version: string): Command {
     .option('--ready-fd <n>', 'descriptor to write "1" to once the switch runs', descriptor)
     .option('--log-level <level>', LEVELS.join(', '), level, 'info')
     .addHelpText('after', '\nExample:\n  tapswitch up --config /etc/tapswitch.yaml')
-    .action((options: UpOptions) => up(options, version));
+    .action(async (options: UpOptions) => {
+      // Loaded only here: every other command is a client, and has no use for the switch.
+      const { runUp } = await import('./run-up.ts');
+      await runUp(options, version);
+    });
 }

@@ -294,7 +294,7 @@ export const ConfigSchema = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 16,
-        description: 'Datapath threads (default 2, 1 where there is one processor)',
+        description: 'Datapath threads, one where there is one processor (default 2)',
       }),
     ),
   },

@@ -144,27 +144,29 @@ export class StateStore {
     this.#apply(change);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ line: `${JSON.stringify(change)}\n`, resolve, reject });
-      this.#writing ??= this.#write().finally(() => {
-        this.#writing = undefined;
-      });
+      this.#writing ??= this.#write();
     });
   }
 
   async #write(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const together = this.#waiting.splice(0);
-      try {
-        this.#journal ??= await open(this.#journalPath, 'a', 0o600);
-        await this.#journal.appendFile(together.map(({ line }) => line).join(''));
-        await this.#journal.datasync();
-        this.#lines += together.length;
-        if (this.#lines >= JOURNAL_LINES) await this.#compact();
-        for (const { resolve } of together) resolve();
-      } catch (error) {
-        const message = `the state could not be written to ${this.#directory}: ${(error as Error).message}`;
-        const failure = new TapswitchError('STATE_UNWRITABLE', message, 'Make room there.', error);
-        for (const { reject } of together) reject(failure);
-      }
+    while (this.#waiting.length > 0) await this.#writeTogether(this.#waiting.splice(0));
+    // In one step with the look at what waits: who comes next begins again.
+    this.#writing = undefined;
+  }
+
+  /** Makes changes durable, and says so, or why not; never throws. */
+  async #writeTogether(together: readonly Waiting[]): Promise<void> {
+    try {
+      this.#journal ??= await open(this.#journalPath, 'a', 0o600);
+      await this.#journal.appendFile(together.map(({ line }) => line).join(''));
+      await this.#journal.datasync();
+      this.#lines += together.length;
+      if (this.#lines >= JOURNAL_LINES) await this.#compact();
+      for (const { resolve } of together) resolve();
+    } catch (error) {
+      const message = `the state could not be written to ${this.#directory}: ${(error as Error).message}`;
+      const failure = new TapswitchError('STATE_UNWRITABLE', message, 'Make room there.', error);
+      for (const { reject } of together) reject(failure);
     }
   }
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { defaultWorkers } from '../../src/config/resolve.ts';
 import { readText } from '../docs/tables.ts';
 import { scratch, tapswitch } from '../lib/engine-command.ts';
 
@@ -62,7 +63,7 @@ describe('tapswitch config', () => {
       networks: { default: { mode: 'isolated', mtu: 1500, dns: { records: { 'a.example': ['10.0.0.1'] } } } },
       vms: { 'vm-1': { network: 'default', takeover: false } },
       api: { socket: '/run/tapswitch/api.sock' },
-      workers: 1,
+      workers: defaultWorkers(),
     });
     const again = files.file('again.yaml', yaml.stdout.replace('    profile: browser-vm\n', ''));
     expect((await config('check', again)).status).toBe(0);
@@ -88,7 +89,7 @@ describe('tapswitch config', () => {
     });
     const yaml = await config('show', path, '--origin');
     expect(yaml.stdout).toContain(`tap: fc-vm-1 # ${path}:5\n`);
-    expect(yaml.stdout).toContain('workers: 1 # default\n');
+    expect(yaml.stdout).toContain(`workers: ${defaultWorkers()} # default\n`);
   });
 
   test('show --origin, socket of the environment -> says so', async () => {
@@ -104,11 +105,11 @@ describe('tapswitch config', () => {
 
   test('diff -> status 0 and nothing, or 1 and a line for each change', async () => {
     const a = files.file('a.yaml', FILE);
-    const b = files.file('b.yaml', `${FILE.replace('fc-vm-1', 'fc-vm-2')}workers: 2\n`);
+    const b = files.file('b.yaml', `${FILE.replace('fc-vm-1', 'fc-vm-2')}workers: 3\n`);
     expect(await config('diff', a, a)).toEqual({ status: 0, stdout: '', stderr: '' });
     expect(await config('diff', a, b)).toEqual({
       status: 1,
-      stdout: 'live     vms.vm-1.tap: fc-vm-1 -> fc-vm-2\nrestart  workers: 1 -> 2\n',
+      stdout: `live     vms.vm-1.tap: fc-vm-1 -> fc-vm-2\nrestart  workers: ${defaultWorkers()} -> 3\n`,
       stderr: '',
     });
   });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { diffConfig } from '../../src/config/diff.ts';
 import { nowhere } from '../../src/config/fault.ts';
 import { type DaemonConfig, resolveDaemonConfig } from '../../src/config/load.ts';
+import { defaultWorkers } from '../../src/config/resolve.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { configInput, networkInput, vmInput } from './fixtures.ts';
 
@@ -18,7 +19,7 @@ describe('diffConfig', () => {
     const before = configInput({ a: vm, b: vmInput({ tap: 'b' }) });
     const after = configInput(
       { b: vmInput({ tap: 'b', network: 'default' }), a: { ...vm, forwards: ['127.0.0.1:16080:6080/tcp'] } },
-      { workers: 1, networks: { default: networkInput({ mtu: 1500, mode: 'isolated' }) } },
+      { workers: defaultWorkers(), networks: { default: networkInput({ mtu: 1500, mode: 'isolated' }) } },
     );
     expect(linesOf(before, after)).toEqual([]);
   });
@@ -82,12 +83,12 @@ describe('diffConfig', () => {
       'daemon',
       configInput(
         { a: vm },
-        { workers: 2, api: { socket: '/run/a' }, autoAttach: [{ match: 'fc-*' }], guard: 'off' },
+        { workers: 3, api: { socket: '/run/a' }, autoAttach: [{ match: 'fc-*' }], guard: 'off' },
       ),
       [
         'restart api.socket: /run/tapswitch/api.sock -> /run/a',
         'restart guard: required -> off',
-        'restart workers: 1 -> 2',
+        `restart workers: ${defaultWorkers()} -> 3`,
         'live autoAttach: none -> [{"match":"fc-*","network":"default"}]',
       ],
     ],

@@ -133,7 +133,7 @@ describe('docs/configuration.md', () => {
 
   test('every code it names exists', () => {
     const named = readText('docs/configuration.md').match(/`[A-Z]+(_[A-Z]+)+`/g) ?? [];
-    const known = [...Object.keys(ERROR_CODES), 'TAPSWITCH_CACHE', 'TAPSWITCH_SOCKET'];
+    const known = [...Object.keys(ERROR_CODES), 'TAPSWITCH_CACHE', 'TAPSWITCH_SOCKET', 'TAPSWITCH_STATE'];
     expect(named.map(plain).filter((code) => !known.includes(code))).toEqual([]);
   });
 });

@@ -25,6 +25,12 @@ export function scratch(): { path: string; file(name: string, content: string): 
   };
 }
 
+/** Where a daemon of a test has its socket and its state: none may meet another, or the machine's own. */
+function ownPlace({ path }: { readonly path: string }): NodeJS.ProcessEnv {
+  const name = Math.random().toString(36).slice(2);
+  return { TAPSWITCH_SOCKET: join(path, `${name}.sock`), TAPSWITCH_STATE: join(path, `${name}.state`) };
+}
+
 /** Runs a command of tapswitch to its end. `prefix` is put before it, e.g. `setpriv ...`. */
 export function tapswitch(
   namespace: string | undefined,
@@ -54,7 +60,7 @@ export async function startUp(
   const path = directory.file(`${Math.random().toString(36).slice(2)}.json`, JSON.stringify(config));
   const child = spawnIn(namespace, [...prefix, ...COMMAND, 'up', '--config', path, '--ready-fd', '3'], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...ownPlace(directory), ...env },
   });
   let text = '';
   child.stderr?.setEncoding('utf8').on('data', (more: string) => {

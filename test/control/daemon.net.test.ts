@@ -1,0 +1,234 @@
+/** The daemon as its users meet it: the command, its socket, real interfaces and guests with kernels of their own. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import type { ConfigInput } from 'tapswitch';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
+import { type Client, createClient } from '../../src/client/client.ts';
+import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
+import { indexOf, withRoutes } from '../../src/lab/netns-guest.ts';
+import { type Daemon, scratch, startUp } from '../lib/engine-command.ts';
+import { addressOf } from '../lib/engine-stage.ts';
+import { GatewayStage } from '../lib/gateway-stage.ts';
+
+const WAIT = { timeout: 8000, interval: 50 };
+const CONFLICT = 5;
+
+let stage: GatewayStage;
+let files: ReturnType<typeof scratch>;
+let guest: NetnsGuest;
+let client: Client;
+const daemons: Daemon[] = [];
+
+const socket = () => join(files.path, 'api.sock');
+
+beforeEach(async () => {
+  stage = new GatewayStage();
+  files = scratch();
+  guest = await stage.guest(11);
+  client = createClient({ socket: socket() });
+});
+
+afterEach(async () => {
+  for (const daemon of daemons.splice(0)) await kill(daemon);
+  await stage.end();
+  files.remove();
+});
+
+async function up(more: Partial<ConfigInput> = {}): Promise<Daemon & { ready: string }> {
+  const config = { networks: { default: stage.network() }, ...more };
+  const env = { TAPSWITCH_SOCKET: socket(), TAPSWITCH_STATE: join(files.path, 'state') };
+  const daemon = await startUp(stage.host.path, config, files, { env });
+  daemons.push(daemon);
+  return daemon;
+}
+
+async function kill(daemon: Daemon): Promise<void> {
+  daemon.child.kill('SIGKILL');
+  await daemon.ended;
+}
+
+const request = { tap: 'vm11', ip: addressOf(11), forwards: ['16300:5300'] };
+const types = async () => {
+  const seen: string[] = [];
+  const stop = AbortSignal.timeout(1500);
+  try {
+    for await (const { type } of client.events({ since: 0, signal: stop })) seen.push(type);
+  } catch (error) {
+    if (!stop.aborted) throw error;
+  }
+  return seen;
+};
+
+const hasInterface = (name: string) =>
+  withRoutes(stage.host.path, (routes) => routes.linkByName(name) !== undefined);
+
+test('VM put -> attached; the same again -> nothing changes; another forward -> that one alone', async () => {
+  await up();
+  await stage.serve(guest.namespace, 'echo', 5300);
+  const vm = await client.putVm('a', request);
+  expect(vm).toMatchObject({ id: 'a', state: 'up', origin: 'api', ip: addressOf(11) });
+  expect((await stage.probe(stage.host.path, '127.0.0.1', 16300)).result).toBe('heard hello');
+  await client.putVm('a', request);
+  expect((await types()).filter((type) => type === 'vm-changed')).toEqual([]);
+  await client.putVm('a', { ...request, forwards: ['16301:5300'] });
+  expect((await stage.probe(stage.host.path, '127.0.0.1', 16301)).result).toBe('heard hello');
+  expect((await client.vm('a')).forwards.some(({ host }) => host === '127.0.0.1:16300')).toBe(false);
+});
+
+test('createTap -> the TAP is there before the answer is, and goes with the VM', async () => {
+  await up();
+  const vm = await client.putVm('b', { createTap: { owner: 1000 }, profile: 'browser-vm' });
+  expect(vm).toMatchObject({ tap: 'fc-b', state: 'down', profile: 'browser-vm' });
+  expect(vm.forwards.filter(({ identity }) => !identity).map(({ guestPort }) => guestPort)).toEqual([
+    6080, 8080,
+  ]);
+  expect(hasInterface('fc-b')).toBe(true);
+  await client.deleteVm('b');
+  expect(hasInterface('fc-b')).toBe(false);
+  await expect(client.vm('b')).rejects.toMatchObject({ code: 'VM_UNKNOWN' });
+});
+
+test('TAP missing, or another VM has it: -> refused, nothing kept', async () => {
+  await up();
+  await expect(client.putVm('c', { tap: 'nothere' })).rejects.toMatchObject({ code: 'TAP_MISSING' });
+  await client.putVm('a', request);
+  await expect(client.putVm('c', { tap: 'vm11' })).rejects.toMatchObject({ code: 'TAP_IN_USE' });
+  expect((await client.vms()).map(({ id }) => id)).toEqual(['a']);
+});
+
+test('change that cannot be had -> refused, the VM is as it was', async () => {
+  await up();
+  await client.putVm('a', request);
+  await expect(client.putVm('a', { ...request, tap: 'nothere' })).rejects.toMatchObject({
+    code: 'TAP_MISSING',
+  });
+  expect(await client.vm('a')).toMatchObject({ tap: 'vm11', state: 'up' });
+});
+
+test('kill -9, started again -> the same addresses, identities and host ports; traffic flows', async () => {
+  const daemon = await up();
+  await stage.serve(guest.namespace, 'echo', 5300);
+  await client.putVm('a', { ...request, forwards: ['0:5300'] });
+  await client.addForward('a', '16302:5300');
+  const seen = ({ forwards, loopback, ip, tap }: Awaited<ReturnType<Client['vm']>>) => ({
+    forwards: forwards.map(({ host, guestPort }) => `${host} ${guestPort}`).sort(),
+    loopback,
+    ip,
+    tap,
+  });
+  const before = seen(await client.vm('a'));
+  await kill(daemon);
+  await up();
+  await vi.waitFor(async () => expect((await client.vm('a')).state).toBe('up'), WAIT);
+  expect(seen(await client.vm('a'))).toEqual(before);
+  expect((await stage.probe(stage.host.path, '127.0.0.1', 16302)).result).toBe('heard hello');
+});
+
+test('VM of the state whose TAP is gone: the daemon starts; the TAP comes -> attached', async () => {
+  const daemon = await up();
+  await client.putVm('a', request);
+  await kill(daemon);
+  await guest.stop();
+  await up();
+  expect(await client.vm('a')).toMatchObject({ state: 'absent', tap: 'vm11' });
+  guest = await stage.guest(11);
+  await vi.waitFor(async () => expect((await client.vm('a')).state).toBe('up'), WAIT);
+});
+
+test('two daemons on one state -> the second ends with STATE_IN_USE, the first goes on', async () => {
+  await up();
+  const second = await startUp(stage.host.path, { networks: { default: stage.network() } }, files, {
+    env: { TAPSWITCH_SOCKET: join(files.path, 'other.sock'), TAPSWITCH_STATE: join(files.path, 'state') },
+  });
+  expect(await second.ended).toBe(CONFLICT);
+  expect(second.log()).toMatch(/^tapswitch: STATE_IN_USE: /);
+  expect((await client.health()).status).toBe('ok');
+});
+
+test('VM of the configuration -> the API may show it, not change it', async () => {
+  await up({ vms: { a: { tap: 'vm11', ip: addressOf(11) } } });
+  expect(await client.vm('a')).toMatchObject({ origin: 'config', state: 'up' });
+  await expect(client.putVm('a', request)).rejects.toMatchObject({ code: 'VM_CONFIGURED' });
+  await expect(client.deleteVm('a')).rejects.toMatchObject({ code: 'VM_CONFIGURED' });
+});
+
+test('interface that fits a pattern: comes -> a VM; goes -> none; another -> left alone', async () => {
+  await up({ autoAttach: [{ match: 'vm2?' }] });
+  const second = await stage.guest(20);
+  await vi.waitFor(async () => expect((await client.vms()).map(({ id }) => id)).toEqual(['vm20']), WAIT);
+  expect(await client.vm('vm20')).toMatchObject({ origin: 'auto', state: 'up' });
+  await second.stop();
+  await vi.waitFor(async () => expect(await client.vms()).toEqual([]), WAIT);
+});
+
+test('SIGHUP: VM added and another changed -> done; a network changed -> needs a restart, and is said', async () => {
+  const daemon = await up();
+  const [path] = daemon.child.spawnargs.filter((word) => word.endsWith('.json'));
+  const config = { networks: { default: stage.network() }, vms: { a: { tap: 'vm11', ip: addressOf(11) } } };
+  const name = (path as string).slice(files.path.length + 1);
+  files.file(name, JSON.stringify(config));
+  daemon.child.kill('SIGHUP');
+  await vi.waitFor(async () => expect((await client.vm('a')).state).toBe('up'), WAIT);
+  files.file(
+    name,
+    JSON.stringify({ ...config, networks: { default: stage.network({ mtu: 1400 }) }, vms: {} }),
+  );
+  const { changes, needRestart } = await client.reload();
+  expect(changes.join()).toContain('vms.a');
+  expect(needRestart.join()).toContain('mtu');
+  expect(await client.vms()).toEqual([]);
+  files.file(name, '{');
+  await expect(client.reload()).rejects.toMatchObject({ code: 'CONFIG_SYNTAX' });
+});
+
+test('port that answers, refuses, VM that is silent or has no carrier -> wait says which', async () => {
+  await up();
+  await client.putVm('a', request);
+  const code = (port: number) =>
+    client.wait('a', port, { timeout: 1 }).then(
+      () => 'reached',
+      (error: { code: string }) => error.code,
+    );
+  expect(await code(5300)).toBe('VM_NOT_READY');
+  await stage.serve(guest.namespace, 'echo', 5300);
+  expect(await client.wait('a', 5300, { timeout: 5 })).toMatchObject({ vm: 'a', port: 5300 });
+  expect(await types()).toEqual(
+    expect.arrayContaining(['vm-added', 'vm-up', 'first-frame', 'first-arp', 'port-reachable']),
+  );
+  withRoutes(guest.namespace, (routes) => routes.changeLink(indexOf(routes, 'eth0'), { up: false }));
+  await vi.waitFor(async () => expect((await client.vm('a')).state).toBe('down'), WAIT);
+  expect(await code(5300)).toBe('VM_NOT_READY');
+});
+
+test('new generation -> open connections are reset on the host at once, forwards stay', async () => {
+  await up();
+  await stage.serve(guest.namespace, 'echo', 5300);
+  await client.putVm('a', request);
+  const open = connect(16300, '127.0.0.1');
+  open.on('error', () => {});
+  await once(open, 'connect');
+  open.write('hello');
+  await once(open, 'data');
+  expect(await client.flows('a')).toMatchObject([{ protocol: 'tcp', direction: 'in', state: 'established' }]);
+  const ended = new Promise((resolve) => open.once('close', resolve));
+  expect(await client.newGeneration('a')).toMatchObject({ generation: 1, reset: 1 });
+  await ended;
+  expect((await stage.probe(stage.host.path, '127.0.0.1', 16300)).result).toBe('heard hello');
+});
+
+test('WebSocket to a TCP port of the guest -> bytes both ways, 1000 when the service ends it', async () => {
+  await up();
+  const server = await stage.serve(guest.namespace, 'echo', 5300);
+  await client.putVm('a', request);
+  const ws = new WebSocket(`ws+unix:${socket()}:/v1/vms/a/ws/5300`);
+  await once(ws, 'open');
+  ws.send(Buffer.from('hello'));
+  const [answer] = (await once(ws, 'message')) as [Buffer];
+  expect(answer.toString()).toBe('hello');
+  const closed = once(ws, 'close') as Promise<[number]>;
+  await server.kill();
+  const [status] = await closed;
+  expect([1000, 1011]).toContain(status);
+});
