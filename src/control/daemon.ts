@@ -78,7 +78,7 @@ export class Daemon implements ControlPlane {
 
   /**
    * Starts the switch with the VMs of the configuration and those of the state.
-   * @throws TapswitchError what `createSwitch` throws, STATE_IN_USE, STATE_UNREADABLE
+   * @throws TapswitchError what `createSwitch` throws, STATE_IN_USE, STATE_UNREADABLE, STATE_UNWRITABLE
    */
   static async start(options: DaemonOptions): Promise<Daemon> {
     const { config, log, stateDirectory } = options;
@@ -101,8 +101,8 @@ export class Daemon implements ControlPlane {
       await daemon.#restore();
       return daemon;
     } catch (error) {
-      await daemon?.close();
-      await store.close();
+      if (daemon === undefined) await store.close();
+      else await daemon.close();
       throw error;
     }
   }
@@ -145,11 +145,11 @@ export class Daemon implements ControlPlane {
 
   vm(id: string): Vm {
     this.#registry.known(id);
-    return this.#view(id, this.#switch.stats().vms[id]);
+    return this.#view(id, this.#switch.vmState(id));
   }
 
   #view(id: string, port: PortState | undefined): Vm {
-    return vmView(this.#registry.facts(id, this.#networkOf(id, port)), port);
+    return vmView(this.#registry.facts(id, this.#networkOf(id, port), port), port);
   }
 
   #networkOf(id: string, port: PortState | undefined): NetworkConfig {

@@ -5,7 +5,8 @@
  * renamed); `journal` has one line for each change since. A change is durable when the journal is synchronised; changes
  * that come while that is under way wait for the next time, together. A journal that has grown long becomes part of
  * `state.json`. After a crash the last line may be cut: it was never confirmed, and is left out. Everything else
- * that cannot be read is a fault that somebody has to look at. A lock on the directory keeps a second daemon away.
+ * that cannot be read is a fault that somebody has to look at. A write that failed may leave such a line before the
+ * journal's end, so the next one replaces the state as a whole. A lock on the directory keeps a second daemon away.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { type FileHandle, open, rename, writeFile } from 'node:fs/promises';
@@ -32,6 +33,9 @@ type Change = { readonly put: string; readonly vm: StoredVm } | { readonly delet
 
 interface Waiting {
   readonly line: string;
+  /** The VM as it was, for when the change cannot be kept */
+  readonly id: string;
+  readonly before: StoredVm | undefined;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -41,6 +45,15 @@ function unreadable(path: string, cause: unknown): TapswitchError {
     'STATE_UNREADABLE',
     `${path} cannot be read as the state of a daemon: ${(cause as Error).message}`,
     'Look at it; moved away, the daemon begins without VMs of the API.',
+    cause,
+  );
+}
+
+function unusable(directory: string, cause: unknown): TapswitchError {
+  return new TapswitchError(
+    'STATE_UNWRITABLE',
+    `${directory} cannot be the directory of a daemon's state: ${(cause as Error).message}`,
+    'Let the daemon write there, or give it a directory of its own by TAPSWITCH_STATE.',
     cause,
   );
 }
@@ -61,6 +74,7 @@ export class StateStore {
   readonly #waiting: Waiting[] = [];
   #journal: FileHandle | undefined;
   #lines = 0;
+  #isTorn = false;
   #writing: Promise<void> | undefined;
 
   private constructor(directory: string, unlock: () => void) {
@@ -70,7 +84,7 @@ export class StateStore {
 
   /**
    * Reads the state in a directory, made where it is missing, and locks it.
-   * @throws TapswitchError STATE_IN_USE, STATE_UNREADABLE
+   * @throws TapswitchError STATE_IN_USE, STATE_UNREADABLE, STATE_UNWRITABLE
    */
   static async open(directory: string): Promise<StateStore> {
     let unlock: (() => void) | undefined;
@@ -78,7 +92,7 @@ export class StateStore {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       unlock = lockFile(join(directory, 'lock'));
     } catch (error) {
-      throw unreadable(directory, error);
+      throw unusable(directory, error);
     }
     if (unlock === undefined) {
       throw new TapswitchError(
@@ -93,7 +107,7 @@ export class StateStore {
       await store.#compact();
     } catch (error) {
       unlock();
-      throw error;
+      throw error instanceof TapswitchError ? error : unusable(directory, error);
     }
     return store;
   }
@@ -130,7 +144,15 @@ export class StateStore {
     else this.vms.delete(change.delete);
   }
 
-  /** Keeps a VM. Durable once resolved. */
+  #restore(id: string, before: StoredVm | undefined): void {
+    if (before === undefined) this.vms.delete(id);
+    else this.vms.set(id, before);
+  }
+
+  /**
+   * Keeps a VM. Durable once resolved; rejected with STATE_UNWRITABLE, it is what it was. Changes of one VM are made one
+   * after another, by whoever calls.
+   */
   put(id: string, vm: StoredVm): Promise<void> {
     return this.#change({ put: id, vm });
   }
@@ -141,9 +163,11 @@ export class StateStore {
   }
 
   #change(change: Change): Promise<void> {
+    const id = 'put' in change ? change.put : change.delete;
+    const before = this.vms.get(id);
     this.#apply(change);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ line: `${JSON.stringify(change)}\n`, resolve, reject });
+      this.#waiting.push({ line: `${JSON.stringify(change)}\n`, id, before, resolve, reject });
       this.#writing ??= this.#write();
     });
   }
@@ -157,17 +181,23 @@ export class StateStore {
   /** Makes changes durable, and says so, or why not; never throws. */
   async #writeTogether(together: readonly Waiting[]): Promise<void> {
     try {
-      this.#journal ??= await open(this.#journalPath, 'a', 0o600);
-      await this.#journal.appendFile(together.map(({ line }) => line).join(''));
-      await this.#journal.datasync();
-      this.#lines += together.length;
-      if (this.#lines >= JOURNAL_LINES) await this.#compact();
+      if (!this.#isTorn) await this.#append(together);
+      if (this.#isTorn || this.#lines >= JOURNAL_LINES) await this.#compact();
       for (const { resolve } of together) resolve();
     } catch (error) {
+      this.#isTorn = true;
       const message = `the state could not be written to ${this.#directory}: ${(error as Error).message}`;
       const failure = new TapswitchError('STATE_UNWRITABLE', message, 'Make room there.', error);
+      for (const { id, before } of together.toReversed()) this.#restore(id, before);
       for (const { reject } of together) reject(failure);
     }
+  }
+
+  async #append(together: readonly Waiting[]): Promise<void> {
+    this.#journal ??= await open(this.#journalPath, 'a', 0o600);
+    await this.#journal.appendFile(together.map(({ line }) => line).join(''));
+    await this.#journal.datasync();
+    this.#lines += together.length;
   }
 
   /** Writes the state as it is now as a whole, and begins a journal anew. */
@@ -181,6 +211,7 @@ export class StateStore {
     // What it has is in the state already: were it found again, it would change nothing.
     this.#journal = await open(this.#journalPath, 'w', 0o600);
     this.#lines = 0;
+    this.#isTorn = false;
   }
 
   async #syncDirectory(): Promise<void> {

@@ -14,7 +14,7 @@ import { withLinks } from '../engine/namespace.ts';
 import type { Switch } from '../engine/switch.ts';
 import { explaining } from '../engine/system-errors.ts';
 import { TapswitchError } from '../errors.ts';
-import type { Logger } from '../index.ts';
+import type { Logger, PortState } from '../index.ts';
 import type { Forward, ForwardRequest, Generation, Vm, VmRequest } from '../resources/resources.ts';
 import { createPersistentTap, removePersistentTap } from '../sys/tun.ts';
 import type { EventLog } from './event-log.ts';
@@ -100,14 +100,14 @@ export class VmRegistry {
     return entry?.stored?.request ?? entry?.input;
   }
 
-  facts(id: string, network: NetworkConfig): VmFacts {
+  /** @param port undefined while the VM waits for its TAP */
+  facts(id: string, network: NetworkConfig, port: PortState | undefined): VmFacts {
     const entry = this.#entries.get(id) as Entry;
     const request = this.requestOf(id);
-    const attached = this.#parts.switch.stats().vms[id];
     return {
       id,
       network,
-      tap: attached?.interface ?? tapOf(id, request ?? {}),
+      tap: port?.interface ?? tapOf(id, request ?? {}),
       netns: request?.netns,
       profile: request?.profile,
       origin: entry.origin,
@@ -157,7 +157,7 @@ export class VmRegistry {
     const entry = this.#entries.get(id);
     if (entry !== undefined && entry.origin !== 'api') throw this.#configuredError(id, entry);
     const before = entry?.stored;
-    const isAttached = this.#parts.switch.stats().vms[id] !== undefined;
+    const isAttached = this.#isAttached(id);
     if (before !== undefined && isAttached && isDeepStrictEqual(before.request, request)) return false;
     if (before !== undefined && isAttached) await this.#parts.switch.detach(id);
     const madeTap = this.#makeTap(id, request);
@@ -169,16 +169,21 @@ export class VmRegistry {
     };
     try {
       await this.#attach(id, stored);
+      await this.#parts.store.put(id, stored);
     } catch (error) {
-      if (madeTap) this.#removeTap(id, request);
-      // What it was before is what stays.
-      if (before !== undefined) await this.#attach(id, before).catch(() => {});
+      await this.#putBack(id, before, madeTap ? request : undefined);
       throw error;
     }
-    await this.#parts.store.put(id, stored);
     this.#entries.set(id, { origin: 'api', stored });
     this.#parts.events.add({ type: before === undefined ? 'vm-added' : 'vm-changed', vm: id });
     return before === undefined;
+  }
+
+  /** What it was before is what stays. `madeTap`: the request whose TAP was made for it. */
+  async #putBack(id: string, before: StoredVm | undefined, madeTap: VmRequest | undefined): Promise<void> {
+    if (this.#isAttached(id)) await this.#parts.switch.detach(id);
+    if (madeTap !== undefined) this.#removeTap(id, madeTap);
+    if (before !== undefined) await this.#attach(id, before).catch(() => {});
   }
 
   #configuredError(id: string, { origin }: Entry): TapswitchError {
@@ -231,7 +236,7 @@ export class VmRegistry {
   async #remove(id: string): Promise<void> {
     const { events, observer, dialer } = this.#parts;
     this.#entries.delete(id);
-    if (this.#parts.switch.stats().vms[id] !== undefined) await this.#parts.switch.detach(id);
+    if (this.#isAttached(id)) await this.#parts.switch.detach(id);
     observer.forget(id);
     dialer.forget(id);
     events.add({ type: 'vm-removed', vm: id });
@@ -241,13 +246,17 @@ export class VmRegistry {
   linkSeen(name: string, present: boolean, rules: readonly AutoAttachRule[]): void {
     for (const [id, entry] of this.#entries) {
       if (!present || entry.stored === undefined || tapOf(id, entry.stored.request) !== name) continue;
-      if (this.#parts.switch.stats().vms[id] === undefined) this.#attachLate(id);
+      if (!this.#isAttached(id)) this.#attachLate(id);
     }
     const entry = this.#entries.get(name);
     if (!present && entry?.origin === 'auto') this.#soon(name, () => this.#remove(name));
     const rule = rules.find(({ match }) => matches(match, name));
-    const isTaken = entry !== undefined || this.#isInUse(name);
-    if (present && rule !== undefined && !isTaken) this.#attachByRule(name, rule);
+    if (!present || rule === undefined || entry !== undefined || this.#isInUse(name)) return;
+    this.#attachByRule(name, rule);
+  }
+
+  #isAttached(id: string): boolean {
+    return this.#parts.switch.vmState(id) !== undefined;
   }
 
   #isInUse(name: string): boolean {
@@ -264,8 +273,7 @@ export class VmRegistry {
   #attachLate(id: string): void {
     this.#soon(id, async () => {
       const stored = this.#entries.get(id)?.stored;
-      if (stored !== undefined && this.#parts.switch.stats().vms[id] === undefined)
-        await this.#attach(id, stored);
+      if (stored !== undefined && !this.#isAttached(id)) await this.#attach(id, stored);
     });
   }
 
@@ -332,7 +340,8 @@ export class VmRegistry {
   async #changeStored(id: string, change: (stored: StoredVm) => StoredVm): Promise<void> {
     const entry = this.#entries.get(id);
     if (entry?.stored === undefined) return;
-    entry.stored = change(entry.stored);
-    await this.#parts.store.put(id, entry.stored);
+    const changed = change(entry.stored);
+    await this.#parts.store.put(id, changed);
+    entry.stored = changed;
   }
 }

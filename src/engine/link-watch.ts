@@ -23,6 +23,9 @@ interface NamespaceWatch {
   readonly stop: Promise<() => Promise<void>>;
 }
 
+/** No interface's name */
+const ANY_INTERFACE = '';
+
 export class LinkWatch {
   readonly #engine: Engine;
   readonly #log: Logger;
@@ -48,6 +51,15 @@ export class LinkWatch {
     }
     watch.listeners.set(name, listener);
     await watch.stop;
+  }
+
+  /** Keeps the news of our own namespace coming, whether or not a port is in it. */
+  addOwn(): Promise<void> {
+    return this.add(undefined, ANY_INTERFACE, { index: undefined, hear: () => {} });
+  }
+
+  removeOwn(): Promise<void> {
+    return this.remove(undefined, ANY_INTERFACE);
   }
 
   async remove(namespace: string | undefined, name: string): Promise<void> {

@@ -37,10 +37,6 @@ const GUARD_ROUNDS = 20;
 /** Every how many of those times it looks at the host's addresses */
 const HOST_ADDRESS_ROUNDS = 50;
 
-/** No interface's name: whoever watches for it keeps the news of our namespace coming */
-const ANY_INTERFACE = '';
-const NOBODY = { index: undefined, hear: () => {} };
-
 export class Switch {
   readonly #config: SwitchConfig;
   readonly #log: Logger;
@@ -106,7 +102,7 @@ export class Switch {
 
   /** Opens the host ports and attaches the VMs of the configuration. */
   async start(): Promise<void> {
-    if (this.#events.link !== undefined) await this.#links.add(undefined, ANY_INTERFACE, NOBODY);
+    if (this.#events.link !== undefined) await this.#links.addOwn();
     this.#outbound.refresh();
     this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS);
     for (const [name, { hostServices }] of this.#config.networks) {
@@ -328,17 +324,24 @@ export class Switch {
     return this.#engine.reset(this.#port(id).number);
   }
 
+  /** Counters and state of one VM; undefined where there is none of that id. */
+  vmState(id: string): PortState | undefined {
+    const port = this.#vms.get(id);
+    if (port === undefined) return undefined;
+    port.collect();
+    const state = portState(this.#engine, port.number, port.vm.tap, port.vm.network, port.plugged);
+    return { ...state, ...this.#forwards.stateOf(id) };
+  }
+
   /** Counters and state of every port, since each was attached. */
   stats(): SwitchStats {
     this.#checkOpen();
-    for (const port of [...this.#vms.values(), ...this.#hostPorts]) port.collect();
     const vms: Record<string, PortState> = {};
-    for (const [id, port] of this.#vms) {
-      const state = portState(this.#engine, port.number, port.vm.tap, port.vm.network, port.plugged);
-      vms[id] = { ...state, ...this.#forwards.stateOf(id) };
-    }
+    for (const id of this.#vms.keys()) vms[id] = this.vmState(id) as PortState;
     const hostPorts: Record<string, PortState> = {};
-    for (const { network, config, number, plugged } of this.#hostPorts) {
+    for (const port of this.#hostPorts) {
+      const { network, config, number, plugged } = port;
+      port.collect();
       const state = portState(this.#engine, number, config.name, network.name, plugged);
       hostPorts[network.name] = { ...state, ip: formatIpv4(config.address) };
     }
@@ -364,7 +367,7 @@ export class Switch {
     clearInterval(this.#upkeep);
     this.#dialer.close();
     try {
-      await this.#links.remove(undefined, ANY_INTERFACE);
+      await this.#links.removeOwn();
       for (const { config } of this.#hostPorts) await this.#links.remove(config.netns, config.name);
       for (const { vm } of this.#vms.values()) await this.#links.remove(vm.netns, vm.tap);
       for (const id of this.#vms.keys()) await this.#forwards.close(id);

@@ -1,4 +1,5 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { open as openFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -97,6 +98,25 @@ test.each([
     message: expect.stringContaining(path(name)),
   });
   expect(readFileSync(path(name), 'utf8')).toBe(content);
+});
+
+test('disk fails once -> STATE_UNWRITABLE, the VM is what it was; a next change is kept, and the state whole', async () => {
+  const store = await open();
+  await store.put('a', vm());
+  const handle = await openFile(path('state.json'), 'r');
+  const datasync = vi.spyOn(Object.getPrototypeOf(handle), 'datasync').mockImplementationOnce(async () => {
+    appendFileSync(path('journal'), '{"put":"torn');
+    throw new Error('ENOSPC');
+  });
+  await handle.close();
+  const [failing, next] = [store.put('a', vm(1)), store.put('c', vm())];
+  await expect(failing).rejects.toMatchObject({ code: 'STATE_UNWRITABLE' });
+  await next;
+  datasync.mockRestore();
+  expect([...(await reopen()).vms]).toEqual([
+    ['a', vm()],
+    ['c', vm()],
+  ]);
 });
 
 test('second store in the same directory -> STATE_IN_USE; once the first is closed -> opens', async () => {

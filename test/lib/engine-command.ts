@@ -27,8 +27,9 @@ export function scratch(): { path: string; file(name: string, content: string): 
 
 /** Where a daemon of a test has its socket and its state: none may meet another, or the machine's own. */
 function ownPlace({ path }: { readonly path: string }): NodeJS.ProcessEnv {
-  const name = Math.random().toString(36).slice(2);
-  return { TAPSWITCH_SOCKET: join(path, `${name}.sock`), TAPSWITCH_STATE: join(path, `${name}.state`) };
+  const own = mkdtempSync(join(path, 'daemon-'));
+  chmodSync(own, 0o1777); // for daemons that are other users
+  return { TAPSWITCH_SOCKET: join(own, 'sock'), TAPSWITCH_STATE: join(own, 'state') };
 }
 
 /** Runs a command of tapswitch to its end. `prefix` is put before it, e.g. `setpriv ...`. */

@@ -15,7 +15,7 @@ import { Cleanup } from '../lib/net-cleanup.ts';
 import { kill } from '../lib/net-place.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const COPIED = ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts', 'src'];
+const COPIED = ['package.json', 'package-lock.json', 'tsconfig.json', 'scripts', 'src', 'vm-config'];
 const NOBODY = 65534;
 const AS_NOBODY = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
 const DEMO = ['--once', '--json', '--quick', '--guests', 'netns'];
