@@ -147,12 +147,27 @@ interface Claim {
   readonly vm: string;
 }
 
+/** What a forward claims, and what of others' claims it cannot be beside. */
+function keysOf({ host, protocol }: PortForward): { claimed: readonly string[]; refused: readonly string[] } {
+  if (host.kind === 'unix') {
+    const key = `unix:${host.path}`;
+    return { claimed: [key], refused: [key] };
+  }
+  if (host.port === 0) return { claimed: [], refused: [] };
+  const everyAddress = formatIp(isIpv4(host.address) ? ipv4Words(0) : [0, 0, 0, 0]);
+  const address = formatIp(host.address);
+  const own = `${protocol} ${address} ${host.port}`;
+  const every = `${protocol} ${everyAddress} ${host.port}`;
+  const some = `${protocol} any of ${everyAddress} ${host.port}`;
+  return { claimed: [own, some], refused: [own, address === everyAddress ? some : every] };
+}
+
 /**
  * Who listens where, so that no two forwards want the same. 0.0.0.0 is every IPv4 address and :: every IPv6 one: they
  * take a port from all others of their family.
  */
 export class Listeners {
-  readonly #claims = new Map<string, Claim>();
+  readonly #claims = new Map<string, Claim[]>();
 
   /**
    * Notes that `forward` of the VM `vm` listens.
@@ -160,27 +175,26 @@ export class Listeners {
    * @throws TapswitchError FORWARD_IN_USE when another forward listens there
    */
   claim(forward: PortForward, vm: string, locate: Locate, path: Path): void {
-    const { host, protocol } = forward;
-    if (host.kind === 'unix') {
-      const key = `unix:${host.path}`;
-      this.#check(key, forward, locate, path);
-      this.#claims.set(key, { forward, vm });
-      return;
+    const { claimed, refused } = keysOf(forward);
+    for (const key of refused) this.#check(key, forward, locate, path);
+    for (const key of claimed) {
+      const there = this.#claims.get(key);
+      if (there === undefined) this.#claims.set(key, [{ forward, vm }]);
+      else there.push({ forward, vm });
     }
-    if (host.port === 0) return;
-    const everyAddress = formatIp(isIpv4(host.address) ? ipv4Words(0) : [0, 0, 0, 0]);
-    const address = formatIp(host.address);
-    const own = `${protocol} ${address} ${host.port}`;
-    const every = `${protocol} ${everyAddress} ${host.port}`;
-    const some = `${protocol} any of ${everyAddress} ${host.port}`;
-    this.#check(own, forward, locate, path);
-    this.#check(address === everyAddress ? some : every, forward, locate, path);
-    this.#claims.set(own, { forward, vm });
-    this.#claims.set(some, { forward, vm });
+  }
+
+  /** Ends a claim; `forward` is the very object that was claimed. */
+  release(forward: PortForward): void {
+    for (const key of keysOf(forward).claimed) {
+      const left = this.#claims.get(key)?.filter((claim) => claim.forward !== forward) ?? [];
+      if (left.length > 0) this.#claims.set(key, left);
+      else this.#claims.delete(key);
+    }
   }
 
   #check(key: string, forward: PortForward, locate: Locate, path: Path): void {
-    const held = this.#claims.get(key);
+    const held = this.#claims.get(key)?.[0];
     if (held === undefined) return;
     const [mine, theirs] = [formatListener(forward), formatListener(held.forward)];
     const message =

@@ -9,6 +9,7 @@ import { type ConfigInput, ConfigSchema } from './schema.ts';
 import { checkShape } from './shape.ts';
 import { formatSubnet, overlap } from './subnet.ts';
 import { type VmConfig, vmFrom } from './vm.ts';
+import { VmIndex } from './vm-index.ts';
 
 export { type HostPortConfig, type NetworkConfig, resolveNetwork } from './network.ts';
 export { resolveVm, type VmConfig } from './vm.ts';
@@ -79,9 +80,12 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
   checkHostPorts(networks, locate);
   const profiles = resolveProfiles(profileInputs, locate);
   const vms = new Map<string, VmConfig>();
+  const index = new VmIndex(networks);
   const listeners = new Listeners();
   for (const [id, vm] of Object.entries(vmInputs)) {
-    vms.set(id, vmFrom(id, vm, networks, vms.values(), listeners, locate, profiles));
+    const resolved = vmFrom(id, vm, networks, index, listeners, locate, profiles);
+    index.add(resolved);
+    vms.set(id, resolved);
   }
   return { networks, vms, profiles, guard, fastPath, workers };
 }

@@ -93,6 +93,7 @@ function wording(keyword: string, params: Record<string, unknown>, node: SchemaN
  * misspelt key is usually also a missing one. `base` is where `value` stands in the whole configuration.
  */
 export function checkShape(schema: TSchema, value: unknown, locate: Locate, base: Path): void {
+  if (Value.Check(schema, value)) return; // much faster than an empty list of faults
   const faults = withUnionsSettled(Value.Errors(schema, value));
   const fault = faults.find(({ keyword }) => keyword === 'additionalProperties') ?? faults[0];
   if (fault === undefined) return;

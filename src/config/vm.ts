@@ -21,6 +21,7 @@ import { findProfile, type ProfileConfig, type Profiles, shippedProfiles } from 
 import { type VmInput, VmSchema } from './schema.ts';
 import { checkShape } from './shape.ts';
 import { didYouMean } from './suggest.ts';
+import { VmIndex } from './vm-index.ts';
 
 export interface VmConfig {
   id: string;
@@ -87,35 +88,6 @@ function resolveAddress6(text: string, network: NetworkConfig, locate: Locate, p
   throw configError('ADDRESS_IN_USE', locate, path, message, 'Give the VM an address of its own.');
 }
 
-/** Throws for whatever `vm` and `other` must not share; VMs of a network of `clones` may share addresses. */
-function checkDistinct(vm: VmConfig, other: VmConfig, clones: boolean, locate: Locate): void {
-  const path = ['vms', vm.id];
-  if (vm.id === other.id) {
-    const nextStep = 'Detach it first, or use another id.';
-    throw configError('VM_EXISTS', locate, path, 'a VM of this id exists already', nextStep);
-  }
-  if (vm.tap === other.tap && vm.netns === other.netns) {
-    const message = `${vm.tap} is already the TAP of ${other.id}`;
-    throw configError('TAP_IN_USE', locate, [...path, 'tap'], message, 'Give each VM a TAP of its own.');
-  }
-  if (vm.network !== other.network || clones) return;
-  if (vm.ip !== undefined && vm.ip === other.ip) {
-    const message = `${formatIpv4(vm.ip)} is already the address of ${other.id}`;
-    const nextStep = 'Give each VM of a network an address of its own.';
-    throw configError('ADDRESS_IN_USE', locate, [...path, 'ip'], message, nextStep);
-  }
-  if (vm.ip6 !== undefined && other.ip6 !== undefined && isSameIp(vm.ip6, other.ip6)) {
-    const message = `${formatIp(vm.ip6)} is already the address of ${other.id}`;
-    const nextStep = 'Give each VM of a network an address of its own.';
-    throw configError('ADDRESS_IN_USE', locate, [...path, 'ip6'], message, nextStep);
-  }
-  if (vm.mac !== undefined && vm.mac === other.mac) {
-    const message = `${formatMac(vm.mac)} is already the MAC address of ${other.id}`;
-    const nextStep = 'Give each VM of a network a MAC address of its own.';
-    throw configError('MAC_IN_USE', locate, [...path, 'mac'], message, nextStep);
-  }
-}
-
 /** Throws where the VM's TAP is the very interface that some network's host port is made as. */
 function checkHostPorts(vm: VmConfig, networks: ReadonlyMap<string, NetworkConfig>, locate: Locate): void {
   for (const { name, hostPort } of networks.values()) {
@@ -161,13 +133,13 @@ function egressOf(
 
 /**
  * The same as `resolveVm` for input whose shape is already checked.
- * @param listeners what the other VMs' forwards listen on; this VM's are added
+ * @param listeners what forwards listen on; this VM's are added
  */
 export function vmFrom(
   id: string,
   input: VmInput,
   networks: ReadonlyMap<string, NetworkConfig>,
-  otherVms: Iterable<VmConfig>,
+  others: VmIndex,
   listeners: Listeners,
   locate: Locate,
   profiles: Profiles,
@@ -215,22 +187,14 @@ export function vmFrom(
     egress: egressOf(id, input, profile, locate),
   };
   checkHostPorts(vm, networks, locate);
-  for (const other of otherVms) checkDistinct(vm, other, network.clones, locate);
+  others.check(vm, locate);
   vm.forwards = claimForwards(id, input, profile, listeners, locate);
   return vm;
 }
 
-/** What the forwards of `vms` listen on. */
-function listenersOf(vms: readonly VmConfig[]): Listeners {
-  const listeners = new Listeners();
-  for (const { id, forwards } of vms) {
-    for (const forward of forwards) listeners.claim(forward, id, nowhere, ['vms', id, 'forwards']);
-  }
-  return listeners;
-}
-
 /**
- * Checks one VM against the networks and the VMs that exist, and turns its text into numbers.
+ * Checks one VM against the networks and the VMs that exist, and turns its text into numbers. Whether other VMs' forwards
+ * are in the way of its own is seen when they are opened.
  * @throws TapswitchError CONFIG_INVALID, NETWORK_UNKNOWN, PROFILE_UNKNOWN, ADDRESS_OUTSIDE_SUBNET, VM_EXISTS,
  * TAP_IN_USE, FORWARD_IN_USE, ADDRESS_IN_USE or MAC_IN_USE
  */
@@ -238,9 +202,9 @@ export function resolveVm(
   id: string,
   input: VmInput,
   networks: ReadonlyMap<string, NetworkConfig>,
-  otherVms: readonly VmConfig[],
+  others: VmIndex = new VmIndex(networks),
   profiles: Profiles = shippedProfiles(),
 ): VmConfig {
   checkShape(VmSchema, input, nowhere, ['vms', id]);
-  return vmFrom(id, input, networks, otherVms, listenersOf(otherVms), nowhere, profiles);
+  return vmFrom(id, input, networks, others, new Listeners(), nowhere, profiles);
 }

@@ -60,11 +60,26 @@ export class VmRegistry {
   readonly #parts: RegistryParts;
   readonly #log: Logger;
   readonly #entries = new Map<string, Entry>();
+  /** Names of TAPs of our own namespace, and the VMs of the API they are for */
+  readonly #byTap = new Map<string, string>();
   readonly #work = new Map<string, Promise<unknown>>();
 
   constructor(parts: RegistryParts, log: Logger) {
     this.#parts = parts;
     this.#log = log;
+  }
+
+  #enter(id: string, entry: Entry): void {
+    this.#leave(id);
+    this.#entries.set(id, entry);
+    const request = entry.stored?.request;
+    if (request !== undefined && request.netns === undefined) this.#byTap.set(tapOf(id, request), id);
+  }
+
+  #leave(id: string): void {
+    const request = this.#entries.get(id)?.stored?.request;
+    if (request !== undefined && request.netns === undefined) this.#byTap.delete(tapOf(id, request));
+    this.#entries.delete(id);
   }
 
   /** Does one thing after the other for each VM. */
@@ -121,7 +136,7 @@ export class VmRegistry {
   // --- who asks -------------------------------------------------------------------------------------------
   /** Takes note of a VM that the switch has already. */
   adopt(id: string, origin: Vm['origin']): void {
-    this.#entries.set(id, { origin, stored: undefined });
+    this.#enter(id, { origin, stored: undefined });
     this.#parts.events.add({ type: 'vm-added', vm: id });
   }
 
@@ -131,7 +146,7 @@ export class VmRegistry {
       this.#log.warn({ vm: id }, 'VM of the API has the id of one in the configuration, and is left out');
       return;
     }
-    this.#entries.set(id, { origin: 'api', stored });
+    this.#enter(id, { origin: 'api', stored });
     try {
       this.#makeTap(id, stored.request);
       await this.#attach(id, stored);
@@ -174,7 +189,7 @@ export class VmRegistry {
       await this.#putBack(id, before, madeTap ? request : undefined);
       throw error;
     }
-    this.#entries.set(id, { origin: 'api', stored });
+    this.#enter(id, { origin: 'api', stored });
     this.#parts.events.add({ type: before === undefined ? 'vm-added' : 'vm-changed', vm: id });
     return before === undefined;
   }
@@ -202,13 +217,13 @@ export class VmRegistry {
 
   #makeTap(id: string, { createTap, netns, ...request }: VmRequest): boolean {
     const tap = tapOf(id, request);
-    if (createTap === undefined || tapExists(tap, netns)) return false;
+    if (createTap === undefined) return false;
     if (netns !== undefined) {
+      if (tapExists(tap, netns)) return false;
       const message = `vms.${id}.createTap: only in the daemon's own network namespace`;
       throw new TapswitchError('CONFIG_INVALID', message, 'Make the TAP there, and leave createTap out.');
     }
-    explaining('CAP_NET_ADMIN', () => createPersistentTap(tap, createTap));
-    return true;
+    return explaining('CAP_NET_ADMIN', () => createPersistentTap(tap, createTap));
   }
 
   #removeTap(id: string, request: VmRequest): void {
@@ -235,7 +250,7 @@ export class VmRegistry {
 
   async #remove(id: string): Promise<void> {
     const { events, observer, dialer } = this.#parts;
-    this.#entries.delete(id);
+    this.#leave(id);
     if (this.#isAttached(id)) await this.#parts.switch.detach(id);
     observer.forget(id);
     dialer.forget(id);
@@ -244,10 +259,8 @@ export class VmRegistry {
 
   /** An interface of our namespace is there, or has gone: VMs that wait for it, and patterns that fit. */
   linkSeen(name: string, present: boolean, rules: readonly AutoAttachRule[]): void {
-    for (const [id, entry] of this.#entries) {
-      if (!present || entry.stored === undefined || tapOf(id, entry.stored.request) !== name) continue;
-      if (!this.#isAttached(id)) this.#attachLate(id);
-    }
+    const waiting = this.#byTap.get(name);
+    if (present && waiting !== undefined && !this.#isAttached(waiting)) this.#attachLate(waiting);
     const entry = this.#entries.get(name);
     if (!present && entry?.origin === 'auto') this.#soon(name, () => this.#remove(name));
     const rule = rules.find(({ match }) => matches(match, name));
@@ -256,7 +269,7 @@ export class VmRegistry {
   }
 
   #isAttached(id: string): boolean {
-    return this.#parts.switch.vmState(id) !== undefined;
+    return this.#parts.switch.has(id);
   }
 
   #isInUse(name: string): boolean {
@@ -282,7 +295,7 @@ export class VmRegistry {
     this.#soon(name, async () => {
       if (this.#entries.has(name)) return;
       await this.#parts.switch.attach(name, input);
-      this.#entries.set(name, { origin: 'auto', stored: undefined, input });
+      this.#enter(name, { origin: 'auto', stored: undefined, input });
       this.#parts.events.add({
         type: 'vm-added',
         vm: name,

@@ -64,7 +64,8 @@ export class Guards {
     for (const [namespace, kind] of this.#kinds) {
       const there = vms.filter((vm) => vm.netns === namespace);
       if (there.length === 0) continue;
-      const present = new Set(guarded(kind, namespace));
+      const taps = there.map(({ tap }) => tap);
+      const present = new Set(guarded(kind, namespace, taps));
       for (const vm of there) {
         if (present.has(vm.tap)) this.#inherited.add(vm.id);
         else this.#inherited.delete(vm.id);

@@ -28,41 +28,45 @@ export class Leases {
 
   /**
    * Gives `newcomer` an address, where it has none.
-   * @param others the other VMs of its network that are attached
+   * @param attached the VMs of its network, itself among them
    * @param expected VMs of its network that are to be attached
    */
   give(
     newcomer: Lessee,
     network: NetworkConfig,
-    others: readonly Lessee[],
-    expected: readonly VmConfig[],
+    attached: Iterable<Lessee>,
+    expected: () => readonly VmConfig[],
   ): void {
     const { ip } = newcomer.vm;
-    if (ip === undefined) this.#lease(newcomer, network, others, expected);
+    if (ip === undefined) this.#lease(newcomer, network, attached, expected);
     if (ip === undefined || network.clones) return;
-    const holder = others.find(({ number }) => this.#tables.leaseAddress(number) === (ip | 0));
-    if (holder === undefined) return;
-    const rest = [newcomer, ...others.filter((other) => other !== holder)];
-    this.#lease(holder, network, rest, expected);
+    for (const holder of attached) {
+      if (holder === newcomer || this.#tables.leaseAddress(holder.number) !== (ip | 0)) continue;
+      this.#lease(holder, network, attached, expected);
+      return;
+    }
   }
 
   #lease(
-    { vm, number }: Lessee,
+    lessee: Lessee,
     network: NetworkConfig,
-    others: readonly Lessee[],
-    expected: readonly VmConfig[],
+    attached: Iterable<Lessee>,
+    expected: () => readonly VmConfig[],
   ): void {
-    const taken = network.clones ? new Set<number>() : this.#taken(others, expected);
+    const { vm, number } = lessee;
+    const taken = network.clones ? new Set<number>() : this.#taken(lessee, attached, expected());
     const address = leaseAddress(vm.id, network, taken);
     this.#tables.setLease(number, address ?? 0);
     if (address === undefined) this.#log.warn({ vm: vm.id }, 'no address is left for this VM');
   }
 
-  #taken(others: readonly Lessee[], expected: readonly VmConfig[]): Set<number> {
+  #taken(lessee: Lessee, attached: Iterable<Lessee>, expected: readonly VmConfig[]): Set<number> {
     const tables = this.#tables;
     const taken = new Set<number>();
     for (const { ip } of expected) if (ip !== undefined) taken.add(ip);
-    for (const { number, vm } of others) {
+    for (const other of attached) {
+      if (other === lessee) continue;
+      const { number, vm } = other;
       if (vm.ip !== undefined) taken.add(vm.ip);
       const lease = tables.leaseAddress(number);
       if (lease !== 0) taken.add(lease >>> 0);

@@ -23,6 +23,13 @@ interface NamespaceWatch {
   readonly stop: Promise<() => Promise<void>>;
 }
 
+/** Tells whoever had the interface under another name that it is gone. */
+function hearRenamed(link: Link, named: LinkListener | undefined, listeners: Iterable<LinkListener>): void {
+  for (const listener of listeners) {
+    if (listener !== named && listener.index === link.index) listener.hear(undefined);
+  }
+}
+
 /** No interface's name */
 const ANY_INTERFACE = '';
 
@@ -88,10 +95,9 @@ export class LinkWatch {
       }
       const { link, type } = event;
       if (namespace === undefined) this.#seen(link.name, type !== 'removed');
-      for (const [name, listener] of listeners) {
-        if (link.name === name) listener.hear(type === 'removed' ? undefined : link);
-        else if (link.index === listener.index) listener.hear(undefined);
-      }
+      const named = listeners.get(link.name);
+      named?.hear(type === 'removed' ? undefined : link);
+      if (named?.index !== link.index) hearRenamed(link, named, listeners.values());
     }
   }
 

@@ -2,8 +2,10 @@
 import { statSync } from 'node:fs';
 import { TapswitchError } from '../errors.ts';
 import { enterNamespace } from '../sys/netns.ts';
-import { type RouteSocket, withRouteSocket } from '../sys/rtnetlink.ts';
+import { RouteSocket, withRouteSocket } from '../sys/rtnetlink.ts';
 import { explaining } from './system-errors.ts';
+
+const OWN = '/proc/thread-self/ns/net';
 
 function enter(path: string): () => void {
   try {
@@ -30,16 +32,34 @@ export function within<T>(path: string | undefined, work: () => T): T {
   }
 }
 
+/** What a namespace is told apart by; undefined for a path that leads nowhere. */
+function namespaceOf(path: string): string | undefined {
+  const { dev, ino } = statSync(path, { throwIfNoEntry: false }) ?? {};
+  return ino === undefined ? undefined : `${dev}:${ino}`;
+}
+
 /** Whether two paths (undefined: our own) lead to one namespace; a path that leads nowhere is the same as none. */
 export function isSameNamespace(one: string | undefined, other: string | undefined): boolean {
-  const [a, b] = [one, other].map((path) => {
-    const { dev, ino } = statSync(path ?? '/proc/thread-self/ns/net', { throwIfNoEntry: false }) ?? {};
-    return ino === undefined ? undefined : `${dev}:${ino}`;
-  });
+  const [a, b] = [one, other].map((path) => namespaceOf(path ?? OWN));
   return a !== undefined && a === b;
+}
+
+/** Socket of our own namespace, kept since every VM needs it, and the namespace: a thread may change its own */
+let own: { readonly links: RouteSocket; readonly namespace: string } | undefined;
+
+function ownLinks(): RouteSocket {
+  const namespace = namespaceOf(OWN) ?? '';
+  if (own?.namespace !== namespace) {
+    own?.links.close();
+    own = { links: new RouteSocket(), namespace };
+  }
+  return own.links;
 }
 
 /** Runs `work` with a link socket of the namespace at `path`. */
 export function withLinks<T>(path: string | undefined, work: (links: RouteSocket) => T): T {
+  if (path === undefined) {
+    return explaining('CAP_NET_ADMIN', () => work(ownLinks()));
+  }
   return within(path, () => explaining('CAP_NET_ADMIN', () => withRouteSocket(work)));
 }

@@ -16,6 +16,7 @@ import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { formatIpv4, maskOf } from '../wire/ipv4.ts';
+import { AttachedVms } from './attached-vms.ts';
 import { Dialer } from './dialer.ts';
 import { Engine } from './engine.ts';
 import { FastPaths } from './fast-paths.ts';
@@ -24,7 +25,6 @@ import { HostPort } from './host-port.ts';
 import { Leases } from './leases.ts';
 import { LinkWatch } from './link-watch.ts';
 import { NameService } from './name-service.ts';
-import { isSameNamespace } from './namespace.ts';
 import { OutboundRules } from './outbound.ts';
 import { portState } from './port-state.ts';
 import type { AttachOptions, DialOptions, PortState, SwitchEvents, SwitchStats } from './switch-types.ts';
@@ -52,7 +52,7 @@ export class Switch {
   readonly #outbound: OutboundRules;
   readonly #networks = new Map<string, number>();
   readonly #hostPorts: HostPort[] = [];
-  readonly #vms = new Map<string, VmPort>();
+  readonly #vms: AttachedVms;
   /** Ports being removed; their ids and TAPs are taken until that is done */
   readonly #removals = new WeakMap<VmPort, Promise<void>>();
   #upkeep: NodeJS.Timeout | undefined;
@@ -82,6 +82,7 @@ export class Switch {
     this.#forwards = new ForwardTable(this.#engine, log);
     this.#leases = new Leases(this.#engine.tables, log);
     this.#outbound = new OutboundRules(config.networks);
+    this.#vms = new AttachedVms(config.networks);
     for (const network of config.networks.values()) this.#setNetwork(network);
   }
 
@@ -120,10 +121,10 @@ export class Switch {
   /** What nobody tells us of has to be looked after: addresses the datapath learned, guards taken away. */
   #keepUp(): void {
     const round = this.#upkeepRound++;
-    for (const port of this.#vms.values()) port.keepFastPath();
+    for (const port of this.#vms) port.keepFastPath();
     if (round % HOST_ADDRESS_ROUNDS === 0) this.#followHost();
     if (round % GUARD_ROUNDS !== 0) return;
-    const plugged = [...this.#vms.values()].filter((port) => port.plugged);
+    const plugged = [...this.#vms].filter((port) => port.plugged);
     this.#guards.restore(plugged.map((port) => port.vm));
   }
 
@@ -137,7 +138,7 @@ export class Switch {
       this.#log.error({ err: error }, "the host's addresses could not be listed");
       return;
     }
-    for (const port of this.#vms.values()) port.refreshPolicy();
+    for (const port of this.#vms) port.refreshPolicy();
   }
 
   async #openHostPort(network: NetworkConfig): Promise<void> {
@@ -175,12 +176,8 @@ export class Switch {
         'Detach it first, or use another id.',
       );
     }
-    const others = [...this.#vms.values()].map(({ vm }) => ({
-      ...vm,
-      forwards: this.#forwards.asked(vm.id),
-    }));
     const { networks, profiles } = this.#config;
-    await this.#attach(resolveVm(id, input, networks, others, profiles), faults, false);
+    await this.#attach(resolveVm(id, input, networks, this.#vms.index, profiles), faults, false);
   }
 
   /** The same for a VM that has been checked against the networks and the other VMs already. */
@@ -189,21 +186,9 @@ export class Switch {
     await this.#attach(vm, undefined, false);
   }
 
-  /** A namespace has many paths: the configuration compares texts, here it is the namespaces. */
-  #checkTapFree(vm: VmConfig): void {
-    for (const { vm: other } of this.#vms.values()) {
-      if (other.tap !== vm.tap || !isSameNamespace(other.netns, vm.netns)) continue;
-      throw new TapswitchError(
-        'TAP_IN_USE',
-        `VM ${vm.id}: ${vm.tap} is the TAP of VM ${other.id} already`,
-        'Give each VM a TAP of its own.',
-      );
-    }
-  }
-
   /** @param prepared whether the guards have been prepared for it */
   async #attach(vm: VmConfig, faults: FaultPlan | undefined, prepared: boolean): Promise<void> {
-    this.#checkTapFree(vm);
+    this.#vms.checkTapFree(vm);
     const guard = this.#guards.kindFor(vm);
     const network = this.#networks.get(vm.network) as number;
     const fastPath = this.#fastPathFor(vm, faults);
@@ -212,7 +197,7 @@ export class Switch {
     const changed = (change: 'present' | 'absent' | 'up' | 'down') => this.#events.port?.(vm.id, change);
     const common = { engine: this.#engine, vm, network, guard, log: this.#log, changed };
     const port = new VmPort({ ...common, faults, policy, fastPath });
-    this.#vms.set(vm.id, port);
+    this.#vms.add(port);
     try {
       this.#giveLease(port);
       await this.#forwards.open(vm.id, port.number, vm.forwards);
@@ -228,9 +213,8 @@ export class Switch {
   #giveLease(port: VmPort): void {
     const { network: name } = port.vm;
     const network = this.#config.networks.get(name) as NetworkConfig;
-    const others = [...this.#vms.values()].filter((other) => other !== port && other.vm.network === name);
-    const expected = [...this.#config.vms.values()].filter((vm) => vm.network === name);
-    this.#leases.give(port, network, others, expected);
+    const expected = () => [...this.#config.vms.values()].filter((vm) => vm.network === name);
+    this.#leases.give(port, network, this.#vms.inNetwork(name), expected);
   }
 
   /** @param detached for good, not because its attach failed */
@@ -247,8 +231,8 @@ export class Switch {
     await this.#forwards.close(vm.id);
     await port.close();
     this.#guards.lift(vm, detached);
-    this.#vms.delete(vm.id);
-    if ([...this.#vms.values()].some((other) => other.vm.netns === vm.netns)) return;
+    this.#vms.remove(port);
+    if (this.#vms.hasInNamespace(vm.netns)) return;
     this.#guards.forget(vm.netns);
     this.#fastPaths.release(vm.netns);
   }
@@ -296,7 +280,7 @@ export class Switch {
   }
 
   #tellReached(number: number, guestPort: number): void {
-    for (const [id, port] of this.#vms) if (port.number === number) this.#events.reached?.(id, guestPort);
+    for (const port of this.#vms) if (port.number === number) this.#events.reached?.(port.vm.id, guestPort);
   }
 
   #port(id: string): VmPort {
@@ -324,6 +308,11 @@ export class Switch {
     return this.#engine.reset(this.#port(id).number);
   }
 
+  /** Whether there is a VM of that id. */
+  has(id: string): boolean {
+    return this.#vms.has(id);
+  }
+
   /** Counters and state of one VM; undefined where there is none of that id. */
   vmState(id: string): PortState | undefined {
     const port = this.#vms.get(id);
@@ -337,7 +326,7 @@ export class Switch {
   stats(): SwitchStats {
     this.#checkOpen();
     const vms: Record<string, PortState> = {};
-    for (const id of this.#vms.keys()) vms[id] = this.vmState(id) as PortState;
+    for (const id of this.#vms.ids()) vms[id] = this.vmState(id) as PortState;
     const hostPorts: Record<string, PortState> = {};
     for (const port of this.#hostPorts) {
       const { network, config, number, plugged } = port;
@@ -369,9 +358,9 @@ export class Switch {
     try {
       await this.#links.removeOwn();
       for (const { config } of this.#hostPorts) await this.#links.remove(config.netns, config.name);
-      for (const { vm } of this.#vms.values()) await this.#links.remove(vm.netns, vm.tap);
-      for (const id of this.#vms.keys()) await this.#forwards.close(id);
-      for (const port of this.#vms.values()) await port.close();
+      for (const { vm } of this.#vms) await this.#links.remove(vm.netns, vm.tap);
+      await Promise.all([...this.#vms.ids()].map((id) => this.#forwards.close(id)));
+      await Promise.all([...this.#vms].map((port) => port.close()));
       this.#fastPaths.close();
     } finally {
       // Whatever went wrong: a thread that goes on would keep the process alive.
@@ -383,7 +372,7 @@ export class Switch {
   /** {@link close} for a start that failed: guards and interfaces that it made go, too. */
   async abandon(): Promise<void> {
     try {
-      for (const port of [...this.#vms.values()]) await this.#remove(port, false);
+      for (const port of [...this.#vms]) await this.#remove(port, false);
       // Those whose turn never came were guarded with the others.
       for (const vm of this.#config.vms.values()) this.#guards.lift(vm, false);
     } finally {

@@ -17,8 +17,8 @@ import type { GuardKind } from '../port/guard.ts';
 import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from '../switch/gateway-mac.ts';
 import { ADDRESS_CONFIGURED, ADDRESS_UNKNOWN, KIND_VM } from '../switch/tables.ts';
 import { nowSeconds } from '../sys/clock.ts';
+import { closeAside } from '../sys/close-aside.ts';
 import { SysError } from '../sys/errno.ts';
-import { close } from '../sys/libc.ts';
 import { takeReceiveOverflow } from '../sys/packet-socket.ts';
 import type { Link } from '../sys/rtnetlink.ts';
 import { DROP } from '../telemetry/drops.ts';
@@ -169,7 +169,7 @@ export class VmPort {
       this.#deviceDrops = undefined;
       tap.statistics?.close();
       await this.#options.engine.unplug(this.number);
-      for (const fd of tap.fds) close(fd);
+      await Promise.all(tap.fds.map(closeAside));
     }
   }
 

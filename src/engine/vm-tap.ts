@@ -83,13 +83,13 @@ export function openVmTap(
   guard: GuardKind | undefined,
   sockets: { readonly count: number; readonly home: number },
 ): OpenTap {
-  withLinks(vm.netns, (links) => checkFree(links, find(links, vm), vm));
-  if (guard !== undefined) {
-    const target = { namespace: vm.netns, interfaceName: vm.tap };
-    explaining('CAP_NET_ADMIN', () => applyGuard(guard, [target]));
-  }
   return withLinks(vm.netns, (links) => {
     const link = find(links, vm);
+    checkFree(links, link, vm);
+    if (guard !== undefined) {
+      const target = { interfaceName: vm.tap, index: link.index };
+      explaining('CAP_NET_ADMIN', () => applyGuard(guard, [target]));
+    }
     const txQueueLength = Math.max(link.txQueueLength, QUEUE_FRAMES);
     links.changeLink(link.index, { addrGenMode: 'none', arp: false, txQueueLength });
     if (link.master !== 0) links.changeLink(link.index, { master: 0 });

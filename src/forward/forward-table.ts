@@ -29,6 +29,8 @@ export class ForwardTable {
   readonly #workers: ForwardWorkers;
   readonly #log: Logger;
   readonly #vms = new Map<string, VmForwards>();
+  readonly #listeners = new Listeners();
+  readonly #identities = new Set<number>();
   #numbers = 0;
 
   constructor(workers: ForwardWorkers, log: Logger) {
@@ -41,11 +43,18 @@ export class ForwardTable {
    * @throws TapswitchError FORWARD_IN_USE, FORWARD_UNAVAILABLE, CAPABILITY_MISSING; nothing is open then
    */
   async open(id: string, port: number, forwards: readonly PortForward[]): Promise<void> {
-    const taken = new Set([...this.#vms.values()].map(({ loopback }) => loopback));
-    const loopback = loopbackIdentity(id, taken);
-    const nextNumber = () => ++this.#numbers;
-    const made = new VmForwards({ id, port, loopback, workers: this.#workers, nextNumber, log: this.#log });
+    const loopback = loopbackIdentity(id, this.#identities);
+    const made = new VmForwards({
+      id,
+      port,
+      loopback,
+      workers: this.#workers,
+      listeners: this.#listeners,
+      nextNumber: () => ++this.#numbers,
+      log: this.#log,
+    });
     this.#vms.set(id, made);
+    this.#identities.add(loopback);
     try {
       await this.#add(id, made, forwards);
     } catch (error) {
@@ -70,11 +79,6 @@ export class ForwardTable {
   async add(id: string, input: ForwardInput): Promise<ForwardState[]> {
     const vm = this.#vm(id);
     const resolved = this.#resolve(id, input);
-    const listeners = new Listeners();
-    for (const [other, { asked }] of this.#vms) {
-      for (const forward of asked) listeners.claim(forward, other, nowhere, pathOf(other));
-    }
-    for (const forward of resolved) listeners.claim(forward, id, nowhere, pathOf(id));
     if (vm.asked.length + resolved.length > MAX_FORWARD_PORTS) {
       const message = `VM ${id} would have more than ${MAX_FORWARD_PORTS} forwarded ports`;
       throw new TapswitchError('CONFIG_INVALID', message, 'Forward only the ports that are used.');
@@ -91,11 +95,6 @@ export class ForwardTable {
   #resolve(id: string, input: ForwardInput): PortForward[] {
     checkShape(VmSchema.properties.forwards, [input], nowhere, pathOf(id));
     return resolveForwards([input], nowhere, pathOf(id)).map(({ forward }) => forward);
-  }
-
-  /** What was asked for, as it was. */
-  asked(id: string): PortForward[] {
-    return this.#vms.get(id)?.asked ?? [];
   }
 
   /** Throws VM_UNKNOWN. */
@@ -123,7 +122,9 @@ export class ForwardTable {
   /** Ends a VM's forwards and their flows. */
   async close(id: string): Promise<void> {
     const vm = this.#vms.get(id);
+    if (vm === undefined) return;
     this.#vms.delete(id);
-    await vm?.close();
+    this.#identities.delete(vm.loopback);
+    await vm.close();
   }
 }

@@ -6,7 +6,14 @@
  * What was asked for is all there or refused. The identity comes with it where it can: a port somebody else has on
  * every address is missing there, and the log says so.
  */
-import { type ForwardHost, formatListener, isExposed, type PortForward } from '../config/forwards.ts';
+import { nowhere } from '../config/fault.ts';
+import {
+  type ForwardHost,
+  formatListener,
+  isExposed,
+  type Listeners,
+  type PortForward,
+} from '../config/forwards.ts';
 import { formatEndpoint, formatIp, ipv4Words, isIpv4, isSameIp } from '../config/ip.ts';
 import type { Protocol } from '../config/ports.ts';
 import { TapswitchError } from '../errors.ts';
@@ -41,6 +48,8 @@ export interface VmForwardsOptions {
   /** Loopback identity, uint32 */
   readonly loopback: number;
   readonly workers: ForwardWorkers;
+  /** What all VMs' forwards listen on, identities apart */
+  readonly listeners: Listeners;
   /** A number no other forward of the switch has */
   readonly nextNumber: () => number;
   readonly log: Logger;
@@ -120,18 +129,31 @@ export class VmForwards {
     return { asked, listener, binding, identity };
   }
 
-  /**
-   * Opens forwards, all or none. Resolves with their states once connections are taken.
-   * @throws TapswitchError see {@link openListener}
-   */
-  async add(forwards: readonly PortForward[]): Promise<ForwardState[]> {
+  /** Claims and opens what forwards listen on, all or none. */
+  #listenAll(forwards: readonly PortForward[]): Served[] {
+    const { id, listeners } = this.#options;
+    const claimed: PortForward[] = [];
     const added: Served[] = [];
     try {
+      for (const forward of forwards) {
+        listeners.claim(forward, id, nowhere, ['vms', id, 'forwards']);
+        claimed.push(forward);
+      }
       for (const forward of forwards) added.push(this.#listen(forward, false));
+      return added;
     } catch (error) {
       for (const { listener } of added) closeListener(listener);
+      for (const forward of claimed) listeners.release(forward);
       throw error;
     }
+  }
+
+  /**
+   * Opens forwards, all or none. Resolves with their states once connections are taken.
+   * @throws TapswitchError FORWARD_IN_USE, and see {@link openListener}
+   */
+  async add(forwards: readonly PortForward[]): Promise<ForwardState[]> {
+    const added = this.#listenAll(forwards);
     for (const served of added) this.#served.add(served);
     const identities = this.#openIdentities(forwards);
     try {
@@ -255,7 +277,10 @@ export class VmForwards {
     try {
       await Promise.all(ended.map(({ binding }) => workers.unforward(binding, reset)));
     } finally {
-      for (const served of ended) this.#closeListener(served);
+      for (const served of ended) {
+        this.#closeListener(served);
+        if (!served.identity) this.#options.listeners.release(served.asked);
+      }
     }
   }
 

@@ -22,6 +22,8 @@ export interface GuardTarget {
   /** Path of the network namespace the interface is in; the thread's own when undefined */
   readonly namespace?: string | undefined;
   readonly interfaceName: string;
+  /** Index of the interface, where it has been looked up already */
+  readonly index?: number;
 }
 
 function works(probe: () => void): boolean {
@@ -41,22 +43,27 @@ export function detectGuard(namespace?: string): GuardKind | undefined {
   });
 }
 
-function byNamespace(targets: readonly GuardTarget[]): Map<string | undefined, string[]> {
-  const names = new Map<string | undefined, string[]>();
-  for (const { namespace, interfaceName } of targets) {
-    const there = names.get(namespace);
-    if (there === undefined) names.set(namespace, [interfaceName]);
-    else if (!there.includes(interfaceName)) there.push(interfaceName);
+type Indexes = Map<string, number | undefined>;
+
+/** Names of interfaces per namespace, with the index where it is known. */
+function byNamespace(targets: readonly GuardTarget[]): Map<string | undefined, Indexes> {
+  const namespaces = new Map<string | undefined, Indexes>();
+  for (const { namespace, interfaceName, index } of targets) {
+    const there = namespaces.get(namespace);
+    if (there === undefined) namespaces.set(namespace, new Map([[interfaceName, index]]));
+    else there.set(interfaceName, index);
   }
-  return names;
+  return namespaces;
 }
 
 /** Indexes of interfaces of the thread's namespace. */
-function existing(names: readonly string[]): Map<string, number> {
+function existing(indexes: Indexes): Map<string, number> {
+  const known = [...indexes].filter((entry): entry is [string, number] => entry[1] !== undefined);
+  if (known.length === indexes.size) return new Map(known);
   return withRouteSocket(
     (routes) =>
       new Map(
-        names.map((name) => {
+        [...indexes.keys()].map((name) => {
           const link = routes.linkByName(name);
           if (link !== undefined) return [name, link.index];
           throw new TapswitchError(
@@ -81,7 +88,7 @@ export function applyGuard(kind: GuardKind, targets: readonly GuardTarget[]): vo
     try {
       inNamespace(namespace, () => {
         const indexes = existing(names);
-        if (kind === 'nftables') applyNftables(names);
+        if (kind === 'nftables') applyNftables([...indexes.keys()]);
         else applyTcx(indexes);
       });
     } catch (error) {
@@ -121,14 +128,19 @@ function explained(kind: GuardKind, error: unknown): unknown {
 export function releaseGuard(kind: GuardKind, targets: readonly GuardTarget[]): void {
   for (const [namespace, names] of byNamespace(targets)) {
     if (namespace !== undefined && !existsSync(namespace)) continue;
-    inNamespace(namespace, () => (kind === 'nftables' ? releaseNftables(names) : releaseTcx(names)));
+    const gone = [...names.keys()];
+    inNamespace(namespace, () => (kind === 'nftables' ? releaseNftables(gone) : releaseTcx(gone)));
   }
 }
 
 /**
  * Names of a namespace's interfaces that are under guard now. Since Linux 6.16 nftables also guards names whose
  * interface is gone until they are released: those are listed too.
+ * @param among only of these
  */
-export function guarded(kind: GuardKind, namespace?: string): string[] {
-  return inNamespace(namespace, () => (kind === 'nftables' ? guardedByNftables() : guardedByTcx()));
+export function guarded(kind: GuardKind, namespace?: string, among?: readonly string[]): string[] {
+  return inNamespace(namespace, () => {
+    if (kind === 'nftables') return guardedByNftables(among);
+    return guardedByTcx().filter((name) => among?.includes(name) ?? true);
+  });
 }

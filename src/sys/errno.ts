@@ -58,6 +58,7 @@ export const EIO = 5;
 export const EAGAIN = 11;
 export const EACCES = 13;
 export const ENFILE = 23;
+export const ENODEV = 19;
 export const EINVAL = 22;
 export const EMSGSIZE = 90;
 export const ENETDOWN = 100;

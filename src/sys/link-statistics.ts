@@ -1,5 +1,5 @@
 /** What an interface has counted (`struct if_stats_msg`, `struct rtnl_link_stats64` of linux/if_link.h). */
-import { SysError } from './errno.ts';
+import { ENODEV } from './errno.ts';
 import { NetlinkSocket } from './netlink.ts';
 import { message, type NetlinkMessage, parseAttributes } from './netlink-message.ts';
 
@@ -35,12 +35,8 @@ export class LinkStatistics {
 
   /** Frames an interface has dropped on their way out since it was made; `undefined` where there is none. */
   transmitDropped(index: number): number | undefined {
-    try {
-      return parseTransmitDropped(this.#socket.get(`read counters of link ${index}`, request(index)));
-    } catch (error) {
-      if (error instanceof SysError && error.code === 'ENODEV') return undefined;
-      throw error;
-    }
+    const found = this.#socket.find(`read counters of link ${index}`, request(index), ENODEV);
+    return found && parseTransmitDropped(found);
   }
 
   close(): void {

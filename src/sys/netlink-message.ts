@@ -136,12 +136,11 @@ export function parseMessages(datagram: Uint8Array): NetlinkMessage[] {
 
 /** Calls `visit` for each attribute, up to the first that is cut short. For lists, whose types repeat. */
 export function eachAttribute(bytes: Uint8Array, visit: (type: number, value: Uint8Array) => void): void {
-  const view = viewOf(bytes);
   let offset = 0;
   while (offset + ATTRIBUTE_HEADER_BYTES <= bytes.length) {
-    const length = view.getUint16(offset, true);
+    const length = bytes[offset] | (bytes[offset + 1] << 8);
     if (length < ATTRIBUTE_HEADER_BYTES || offset + length > bytes.length) return;
-    const type = view.getUint16(offset + 2, true) & NLA_TYPE_MASK;
+    const type = (bytes[offset + 2] | (bytes[offset + 3] << 8)) & NLA_TYPE_MASK;
     visit(type, bytes.subarray(offset + ATTRIBUTE_HEADER_BYTES, offset + length));
     offset += aligned(length);
   }

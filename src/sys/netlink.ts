@@ -121,6 +121,12 @@ export class NetlinkSocket {
     return found;
   }
 
+  /** The same where there may be none: the kernel says so by the error `absent`. */
+  find(operation: string, message: Uint8Array, absent: number): NetlinkMessage | undefined {
+    const isLast = (answer: NetlinkMessage) => answer.type === NLMSG_ERROR;
+    return this.#exchange(operation, message, NLM_F_ACK, isLast, absent)[0];
+  }
+
   /** Lists objects: a consistent list, or SysError EINTR where they never stopped changing. */
   dump(operation: string, message: Uint8Array): NetlinkMessage[] {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
@@ -134,12 +140,16 @@ export class NetlinkSocket {
     throw new SysError(operation, EINTR, 'the list kept changing while it was read');
   }
 
-  /** Sends one message and collects its answers up to the one that `isLast` recognises. */
+  /**
+   * Sends one message and collects its answers up to the one that `isLast` recognises.
+   * @param tolerated error that is no failure
+   */
   #exchange(
     operation: string,
     message: Uint8Array,
     flags: number,
     isLast: (answer: NetlinkMessage) => boolean,
+    tolerated = 0,
   ): NetlinkMessage[] {
     const request = message.slice();
     const view = new DataView(request.buffer);
@@ -154,7 +164,7 @@ export class NetlinkSocket {
         if (answer.sequence !== sequence) continue;
         if (isLast(answer)) {
           const { errno, detail } = parseError(answer);
-          if (errno !== 0) throw new SysError(operation, errno, detail);
+          if (errno !== 0 && errno !== tolerated) throw new SysError(operation, errno, detail);
           return answers;
         }
         answers.push(answer);

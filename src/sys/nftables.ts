@@ -5,7 +5,7 @@
  * Changes come in transactions: one datagram with a begin message, the changes and an end message, of which the
  * kernel does everything or nothing. Without the end message it checks everything and does nothing.
  */
-import { EAGAIN, ENOBUFS, SysError } from './errno.ts';
+import { EAGAIN, ENOBUFS, ENOENT, SysError } from './errno.ts';
 import { NetlinkSocket } from './netlink.ts';
 import {
   attribute,
@@ -172,12 +172,8 @@ export class NftablesSocket {
       attribute(NFTA_CHAIN_TABLE, text(table)),
       attribute(NFTA_CHAIN_NAME, text(name)),
     ]);
-    try {
-      return parseChain(this.#socket.get(`look up chain ${name}`, request), table);
-    } catch (error) {
-      if (error instanceof SysError && error.code === 'ENOENT') return undefined;
-      throw error;
-    }
+    const found = this.#socket.find(`look up chain ${name}`, request, ENOENT);
+    return found && parseChain(found, table);
   }
 
   /** Makes all the changes, or none and throws the error of the first that the kernel refused. */

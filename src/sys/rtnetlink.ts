@@ -1,5 +1,5 @@
 /** Interfaces, addresses and routes of one network namespace, through rtnetlink(7). */
-import { SysError } from './errno.ts';
+import { ENODEV, SysError } from './errno.ts';
 import {
   AF_INET6,
   addressFamily,
@@ -30,7 +30,6 @@ import {
   attribute,
   concat,
   message,
-  type NetlinkMessage,
   NLM_F_CREATE,
   NLM_F_EXCL,
   nested,
@@ -163,14 +162,9 @@ export class RouteSocket {
   }
 
   #link(operation: string, header: Uint8Array, attributes: readonly Uint8Array[]): Link | undefined {
-    let answer: NetlinkMessage | undefined;
-    allowing('ENODEV', () => {
-      answer = this.#socket.get(
-        operation,
-        message(RTM_GETLINK, 0, header, [...attributes, WITHOUT_STATISTICS]),
-      );
-    });
-    return answer && parseLink(answer);
+    const request = message(RTM_GETLINK, 0, header, [...attributes, WITHOUT_STATISTICS]);
+    const found = this.#socket.find(operation, request, ENODEV);
+    return found && parseLink(found);
   }
 
   /** Makes a pair of Ethernet interfaces joined back to back, the second one in another namespace where given. */

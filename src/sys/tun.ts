@@ -19,6 +19,8 @@ const TUNSETVNETHDRSZ = 0x400454d8;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
+/** Only a device that is not there yet */
+const IFF_TUN_EXCL = 0x8000;
 
 const TUN_F_CSUM = 0x01;
 const TUN_F_TSO4 = 0x02;
@@ -30,13 +32,13 @@ const IFNAME_BYTES = 16;
 const IFREQ_BYTES = 40;
 const VNET_HEADER_BYTES = 10;
 
-function openTap(name: string): number {
+function openTap(name: string, flags = 0): number {
   if (Buffer.byteLength(name) >= IFNAME_BYTES)
     throw new SysError(`open TAP ${name}`, EINVAL, 'name too long');
   const fd = check(`open ${TUN_PATH}`, open(TUN_PATH, O_RDWR_NONBLOCK_CLOEXEC, 0));
   const request = Buffer.alloc(IFREQ_BYTES);
   request.write(name);
-  request.writeUInt16LE(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, IFNAME_BYTES);
+  request.writeUInt16LE(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags, IFNAME_BYTES);
   if (ioctl(fd, TUNSETIFF, request) < 0) {
     const error = new SysError(`open TAP ${name}`, errno());
     close(fd);
@@ -80,13 +82,23 @@ export interface TapOwner {
   readonly group?: number | undefined;
 }
 
-/** Makes a TAP that stays until removed and that nobody holds, as a master-controller does before it boots a VM. */
-export function createPersistentTap(name: string, { owner, group }: TapOwner = {}): void {
-  const fd = openTap(name);
+/**
+ * Makes a TAP that stays until removed and that nobody holds, as a master-controller does before it boots a VM.
+ * @returns false where an interface of that name is there already
+ */
+export function createPersistentTap(name: string, { owner, group }: TapOwner = {}): boolean {
+  let fd: number;
+  try {
+    fd = openTap(name, IFF_TUN_EXCL);
+  } catch (error) {
+    if (error instanceof SysError && error.code === 'EBUSY') return false;
+    throw error;
+  }
   try {
     if (owner !== undefined) check(`set owner of TAP ${name}`, ioctlValue(fd, TUNSETOWNER, owner));
     if (group !== undefined) check(`set group of TAP ${name}`, ioctlValue(fd, TUNSETGROUP, group));
     setPersistent(fd, name, true);
+    return true;
   } finally {
     close(fd);
   }

@@ -54,9 +54,9 @@ describe('a profile', () => {
 
   test('a VM of the API -> shipped ones, or those it is given', () => {
     const { networks, profiles } = resolveConfig(withProfiles({ web: { forwards: ['0:80'] } }));
-    expect(ports(resolveVm('a', vmInput({ profile: 'browser-vm' }), networks, []))).toEqual([6080, 8080]);
-    expect(ports(resolveVm('a', vmInput({ profile: 'web' }), networks, [], profiles))).toEqual([80]);
-    messageOf('PROFILE_UNKNOWN', () => resolveVm('a', vmInput({ profile: 'web' }), networks, []));
+    expect(ports(resolveVm('a', vmInput({ profile: 'browser-vm' }), networks))).toEqual([6080, 8080]);
+    expect(ports(resolveVm('a', vmInput({ profile: 'web' }), networks, undefined, profiles))).toEqual([80]);
+    messageOf('PROFILE_UNKNOWN', () => resolveVm('a', vmInput({ profile: 'web' }), networks));
   });
 
   test('unknown -> PROFILE_UNKNOWN, with the one that was meant', () => {

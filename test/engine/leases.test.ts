@@ -37,7 +37,7 @@ const leaseOf = ({ number }: Lessee) => tables.leaseAddress(number) >>> 0;
 describe('VM without an address', () => {
   test('nobody else: -> the one that follows from its id', () => {
     const one = lessee(1);
-    leases.give(one, network, [], []);
+    leases.give(one, network, [], () => []);
     expect(leaseOf(one)).toBe(leaseAddress('vm-1', network, new Set()));
   });
 
@@ -46,7 +46,7 @@ describe('VM without an address', () => {
     tables.bindIp(2, FIRST + 1, ADDRESS_LEARNED, 0);
     tables.setLease(3, FIRST + 2);
     const one = lessee(4);
-    leases.give(one, network, [configured, learned, leased], [lessee(9, FIRST + 3).vm]);
+    leases.give(one, network, [configured, learned, leased], () => [lessee(9, FIRST + 3).vm]);
     expect(leaseOf(one)).toBe(FIRST + 4);
     expect(warnings).toBe(0);
   });
@@ -54,14 +54,14 @@ describe('VM without an address', () => {
   test('none left: -> none, and a warning', () => {
     const others = [0, 1, 2, 3, 4].map((i) => lessee(i + 1, FIRST + i));
     const one = lessee(9);
-    leases.give(one, network, others, []);
+    leases.give(one, network, others, () => []);
     expect([leaseOf(one), warnings]).toEqual([0, 1]);
   });
 
   test('network of clones with one address: -> each has it', () => {
     const [one, other] = [lessee(1), lessee(2)];
-    leases.give(one, clones, [], []);
-    leases.give(other, clones, [one], []);
+    leases.give(one, clones, [], () => []);
+    leases.give(other, clones, [one], () => []);
     expect([leaseOf(one), leaseOf(other)]).toEqual([FIRST, FIRST]);
   });
 });
@@ -69,10 +69,10 @@ describe('VM without an address', () => {
 describe('VM with an address', () => {
   test('another was offered it: -> that one is given a new one', () => {
     const one = lessee(1);
-    leases.give(one, network, [], []);
+    leases.give(one, network, [], () => []);
     const wanted = leaseOf(one);
     const newcomer = lessee(2, wanted);
-    leases.give(newcomer, network, [one], []);
+    leases.give(newcomer, network, [one], () => []);
     expect(leaseOf(newcomer)).toBe(0);
     expect(leaseOf(one)).not.toBe(wanted);
     expect(leaseOf(one)).toBeGreaterThanOrEqual(FIRST);
@@ -80,8 +80,8 @@ describe('VM with an address', () => {
 
   test('network of clones: -> nobody is moved', () => {
     const one = lessee(1);
-    leases.give(one, clones, [], []);
-    leases.give(lessee(2, FIRST), clones, [one], []);
+    leases.give(one, clones, [], () => []);
+    leases.give(lessee(2, FIRST), clones, [one], () => []);
     expect(leaseOf(one)).toBe(FIRST);
   });
 });
