@@ -1,7 +1,8 @@
 /** The daemon from start to end: the switch and its state, the listeners, the service manager, signals. */
 import { closeSync, writeSync } from 'node:fs';
-import { startService } from '../api/service.ts';
+import { Service } from '../api/service.ts';
 import { loadDaemonConfig } from '../config/load.ts';
+import type { ServiceConfig } from '../config/service.ts';
 import { Daemon } from '../control/daemon.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { endSignal } from './signals.ts';
@@ -38,10 +39,15 @@ export async function runUp({ config, readyFd, logLevel }: UpOptions, version: s
   const ended = endSignal();
   const log = createLogger(logLevel);
   const stateDirectory = process.env.TAPSWITCH_STATE ?? STATE_DIRECTORY;
-  const daemon = await Daemon.start({ config: checked, log, stateDirectory, version, load });
-  let close: () => Promise<void>;
+  let service: Service | undefined;
+  const reloaded = (config: ServiceConfig) => {
+    service
+      ?.change(config)
+      .catch((error: unknown) => log.error({ err: error }, 'listeners stay as they were'));
+  };
+  const daemon = await Daemon.start({ config: checked, log, stateDirectory, version, load, reloaded });
   try {
-    close = await startService({ plane: daemon, config: checked.service, log, version });
+    service = await Service.start({ plane: daemon, config: checked.service, log, version });
   } catch (error) {
     await daemon.close();
     throw error;
@@ -53,6 +59,6 @@ export async function runUp({ config, readyFd, logLevel }: UpOptions, version: s
   const signal = await ended;
   log.info({ signal }, 'stopping');
   stopTelling();
-  await close();
+  await service.close();
   await daemon.close();
 }

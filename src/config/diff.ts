@@ -14,8 +14,8 @@ export interface ConfigChange {
   readonly text: string;
 }
 
-/** Sections that change while the switch runs. */
-const LIVE_SECTIONS: readonly unknown[] = ['vms', 'profiles', 'autoAttach'];
+/** Sections that need a restart: what workers and ports are made of. */
+const LASTING_SECTIONS: readonly unknown[] = ['guard', 'fastPath', 'workers'];
 /** Sections whose entries have names: an entry that is new or gone is one change. */
 const NAMED_SECTIONS: readonly unknown[] = ['networks', 'vms', 'profiles'];
 
@@ -48,21 +48,10 @@ function differences(before: Tree | undefined, after: Tree | undefined, path: Pa
   return [{ path, kind, text: `${formatPath(path)}: ${shown(before)} -> ${shown(after)}` }];
 }
 
-/**
- * The changes that lead from one configuration to another, by their values in effect. A VM in a network that is new or
- * gone waits for the restart that the network needs.
- */
+/** The changes that lead from one configuration to another, by their values in effect. */
 export function diffConfig(before: DaemonConfig, after: DaemonConfig): ConfigChange[] {
-  const isLasting = (network: string | undefined) =>
-    network === undefined || (before.switch.networks.has(network) && after.switch.networks.has(network));
-  const isLive = ([section, name]: Path): boolean => {
-    if (!LIVE_SECTIONS.includes(section)) return false;
-    if (section === 'autoAttach') return after.service.autoAttach.every(({ network }) => isLasting(network));
-    if (section !== 'vms') return true;
-    return isLasting(after.switch.vms.get(String(name))?.network);
-  };
   return differences(effectiveTree(before), effectiveTree(after), []).map((difference) => ({
     ...difference,
-    live: isLive(difference.path),
+    live: !LASTING_SECTIONS.includes(difference.path[0]),
   }));
 }

@@ -25,6 +25,9 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
+/** Network of a VM that names none */
+export const DEFAULT_NETWORK = 'default';
+
 export const ID_RULE = 'Use 1 to 63 letters, digits, ".", "_" and "-", a letter or digit first.';
 
 /** Whether `text` can be the path of a network namespace. */

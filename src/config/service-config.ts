@@ -2,7 +2,7 @@
 import { configError, type Fail, failAt, type Locate, nowhere, type Path, quote } from './fault.ts';
 import { socketPath } from './forwards.ts';
 import { formatEndpoint, formatIp, isLoopback, parseIp } from './ip.ts';
-import { isInterfaceName } from './names.ts';
+import { DEFAULT_NETWORK, isInterfaceName } from './names.ts';
 import { parsePort } from './ports.ts';
 import { findProfile } from './profiles.ts';
 import type { SwitchConfig } from './resolve.ts';
@@ -136,7 +136,7 @@ function resolveRule(
   locate: Locate,
   base: Path,
 ): AutoAttachRule {
-  const { match, network = 'default', profile } = input;
+  const { match, network = DEFAULT_NETWORK, profile } = input;
   checkPattern(match, failAt(locate, [...base, 'match']));
   if (!networks.has(network)) {
     const message = `there is no network ${quote(network)}${didYouMean(network, networks.keys())}`;

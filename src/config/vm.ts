@@ -8,6 +8,7 @@ import { Listeners, type PortForward, resolveForwards } from './forwards.ts';
 import { formatIp, type IpWords, isSameIp } from './ip.ts';
 import { MAX_EGRESS_RULES, MAX_FORWARD_PORTS } from './limits.ts';
 import {
+  DEFAULT_NETWORK,
   ID_RULE,
   INTERFACE_NAME_RULE,
   isId,
@@ -148,7 +149,7 @@ export function vmFrom(
   const fail = (path: Path, message: string, nextStep: string) =>
     configError('CONFIG_INVALID', locate, [...base, ...path], message, nextStep);
   const {
-    network: networkName = 'default',
+    network: networkName = DEFAULT_NETWORK,
     tap,
     netns,
     mac,

@@ -9,9 +9,11 @@ import type { Duplex } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import { diffConfig } from '../config/diff.ts';
 import type { DaemonConfig } from '../config/load.ts';
-import type { NetworkConfig, VmConfig } from '../config/resolve.ts';
+import type { VmConfig } from '../config/resolve.ts';
+import type { ServiceConfig } from '../config/service.ts';
 import { startSwitch } from '../engine/create-switch.ts';
 import { withLinks } from '../engine/namespace.ts';
+import { keepsPorts } from '../engine/networks.ts';
 import type { Switch } from '../engine/switch.ts';
 import type { Logger, PortState } from '../index.ts';
 import type {
@@ -49,6 +51,8 @@ export interface DaemonOptions {
   readonly version: string;
   /** Reads the configuration again; throws as it did the first time */
   readonly load: () => DaemonConfig;
+  /** Told of what may have changed around the switch, once the configuration has been read again */
+  readonly reloaded?: (service: ServiceConfig) => void;
 }
 
 export class Daemon implements ControlPlane {
@@ -149,12 +153,8 @@ export class Daemon implements ControlPlane {
   }
 
   #view(id: string, port: PortState | undefined): Vm {
-    return vmView(this.#registry.facts(id, this.#networkOf(id, port), port), port);
-  }
-
-  #networkOf(id: string, port: PortState | undefined): NetworkConfig {
-    const name = port?.network ?? this.#registry.requestOf(id)?.network ?? 'default';
-    return this.#config.switch.networks.get(name) as NetworkConfig;
+    const facts = this.#registry.facts(id, port);
+    return vmView(facts, this.#config.switch.networks.get(facts.network), port);
   }
 
   async flows(id: string): Promise<Flow[]> {
@@ -241,21 +241,26 @@ export class Daemon implements ControlPlane {
   async reload(): Promise<Reloaded> {
     const next = this.#options.load();
     const changes = diffConfig(this.#config, next);
-    const before = this.#config.switch.vms;
-    const after = next.switch.vms;
-    const same = (id: string) => isDeepStrictEqual(before.get(id), after.get(id));
-    const live = new Set(changes.filter((one) => one.live).map(({ path }) => path.join('.')));
-    const isLive = (id: string) =>
-      [...live].some((path) => path === `vms.${id}` || path.startsWith(`vms.${id}.`));
-    for (const id of before.keys()) if (!same(id) && isLive(id)) await this.#registry.dropConfigured(id);
-    for (const [id, vm] of after) if (!same(id) && isLive(id)) await this.#attachConfigured(id, vm);
+    const before = this.#config.switch;
+    const { networks, vms, profiles } = next.switch;
+    const isSame = (id: string) => isDeepStrictEqual(before.vms.get(id), vms.get(id));
+    const moved = [...before.networks.values()].filter((one) => !keepsPorts(one, networks.get(one.name)));
+    await this.#registry.suspend(new Set(moved.map(({ name }) => name)));
+    for (const id of before.vms.keys()) if (!isSame(id)) await this.#registry.dropConfigured(id);
     // What needs a restart stays as it is until then, and is named again by the next reload.
-    const { networks } = this.#config.switch;
     this.#config = {
-      switch: { ...this.#config.switch, networks, vms: after, profiles: next.switch.profiles },
-      service: { ...this.#config.service, autoAttach: next.service.autoAttach },
+      switch: { ...before, networks, vms, profiles },
+      service: next.service,
     };
+    await this.#switch.changeNetworks({ networks, profiles });
+    for (const [id, vm] of vms) {
+      if (!this.#switch.has(id)) await this.#attachConfigured(id, vm);
+      else if (!isSame(id))
+        this.#options.log.warn({ vm: id }, 'VM of the API has the id of one in the configuration');
+    }
+    await this.#registry.resume();
     this.events.add({ type: 'reloaded' });
+    this.#options.reloaded?.(next.service);
     return {
       changes: changes.filter((one) => one.live).map(({ text }) => text),
       needRestart: changes.filter((one) => !one.live).map(({ text }) => text),

@@ -9,7 +9,8 @@ import { formatIpv4 } from '../wire/ipv4.ts';
 /** What the daemon knows of a VM beside its port. */
 export interface VmFacts {
   readonly id: string;
-  readonly network: NetworkConfig;
+  /** Name of its network */
+  readonly network: string;
   readonly tap: string;
   readonly netns: string | undefined;
   readonly profile: string | undefined;
@@ -31,17 +32,24 @@ function forwardsOf(port: PortState): Forward[] {
   return (port.forwards ?? []).map(({ identity = false, ...forward }) => ({ ...forward, identity }));
 }
 
-/** @param port undefined while the VM waits for its TAP */
-export function vmView(facts: VmFacts, port: PortState | undefined): Vm {
-  const { id, network, tap, netns, profile, origin, generation, ip6 } = facts;
+/**
+ * @param network undefined where it is not in the configuration any more
+ * @param port undefined while the VM waits for its TAP, or for its network
+ */
+export function vmView(facts: VmFacts, network: NetworkConfig | undefined, port: PortState | undefined): Vm {
+  const { id, tap, netns, profile, origin, generation, ip6 } = facts;
   const mac = port?.mac ?? facts.mac;
   const ip = port?.ip ?? facts.ip;
-  const { prefix } = network.subnet;
-  const gateway = formatIpv4(network.gateway);
-  const address = ip ?? port?.leased;
+  const placed = network && {
+    prefix: network.subnet.prefix,
+    gateway: formatIpv4(network.gateway),
+    mtu: network.mtu,
+  };
+  // Where there is no network there is no address to set up either.
+  const address = network && (ip ?? port?.leased);
   return {
     id,
-    network: network.name,
+    network: facts.network,
     tap,
     ...(netns !== undefined && { netns }),
     ...(profile !== undefined && { profile }),
@@ -51,17 +59,15 @@ export function vmView(facts: VmFacts, port: PortState | undefined): Vm {
     ...(ip !== undefined && { ip }),
     ...(ip6 !== undefined && { ip6 }),
     ...(port?.leased !== undefined && { leased: port.leased }),
-    prefix,
-    gateway,
-    mtu: network.mtu,
+    ...placed,
     loopback: port?.loopback ?? '',
     forwards: port === undefined ? [] : forwardsOf(port),
     generation,
     counters: port === undefined ? NOTHING : countersOf(port),
     firecracker: firecrackerSnippet({
       tap,
-      prefix,
-      gateway,
+      prefix: placed?.prefix ?? 0,
+      gateway: placed?.gateway ?? '',
       ...(mac !== undefined && { mac }),
       ...(address !== undefined && { ip: address }),
     }),

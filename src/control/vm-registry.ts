@@ -6,8 +6,7 @@
  * appears is attached once: work on one VM is done in the order it was asked for.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { ID_RULE, INTERFACE_NAME_RULE, isId, isInterfaceName } from '../config/names.ts';
-import type { NetworkConfig } from '../config/resolve.ts';
+import { DEFAULT_NETWORK, ID_RULE, INTERFACE_NAME_RULE, isId, isInterfaceName } from '../config/names.ts';
 import type { VmInput } from '../config/schema.ts';
 import type { AutoAttachRule } from '../config/service.ts';
 import { withLinks } from '../engine/namespace.ts';
@@ -116,12 +115,12 @@ export class VmRegistry {
   }
 
   /** @param port undefined while the VM waits for its TAP */
-  facts(id: string, network: NetworkConfig, port: PortState | undefined): VmFacts {
+  facts(id: string, port: PortState | undefined): VmFacts {
     const entry = this.#entries.get(id) as Entry;
     const request = this.requestOf(id);
     return {
       id,
-      network,
+      network: port?.network ?? request?.network ?? DEFAULT_NETWORK,
       tap: port?.interface ?? tapOf(id, request ?? {}),
       netns: request?.netns,
       profile: request?.profile,
@@ -147,14 +146,48 @@ export class VmRegistry {
       return;
     }
     this.#enter(id, { origin: 'api', stored });
-    try {
+    await this.#attachOrWait(id, async () => {
       this.#makeTap(id, stored.request);
       await this.#attach(id, stored);
+    });
+    this.#parts.events.add({ type: 'vm-added', vm: id });
+  }
+
+  /** Detaches the VMs of some networks, which stay known. */
+  async suspend(networks: ReadonlySet<string>): Promise<void> {
+    const detach = async (id: string) => {
+      if (this.#isAttached(id)) await this.#parts.switch.detach(id);
+    };
+    const isMeant = (id: string) => networks.has(this.#parts.switch.vmState(id)?.network ?? '');
+    await Promise.all(
+      this.ids()
+        .filter(isMeant)
+        .map((id) => this.#inTurn(id, () => detach(id))),
+    );
+  }
+
+  /** Attaches what is known and not attached, the VMs of the configuration apart: the networks have changed. */
+  async resume(): Promise<void> {
+    await Promise.all(
+      [...this.#entries].map(([id, { stored, input }]) =>
+        this.#inTurn(id, async () => {
+          if (this.#isAttached(id)) return;
+          if (stored !== undefined) await this.#attachOrWait(id, () => this.#attach(id, stored));
+          else if (input !== undefined)
+            await this.#attachOrWait(id, () => this.#parts.switch.attach(id, input));
+        }),
+      ),
+    );
+  }
+
+  /** One that cannot be had now stays known. */
+  async #attachOrWait(id: string, attach: () => Promise<void>): Promise<void> {
+    try {
+      await attach();
     } catch (error) {
       if (!(error instanceof TapswitchError)) throw error;
-      this.#log.warn({ vm: id, err: error.message, code: error.code }, 'VM of the state is not attached yet');
+      this.#log.warn({ vm: id, err: error.message, code: error.code }, 'VM is not attached yet');
     }
-    this.#parts.events.add({ type: 'vm-added', vm: id });
   }
 
   /** Ends a VM of the configuration. */

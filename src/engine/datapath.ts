@@ -327,6 +327,7 @@ export class Datapath {
     this.#gateway.neighbours.announceGateway(this.#batch, 0, network);
     this.#egress.add(number, 0);
     if (this.#gateway.announceRouter(this.#batch, 1, network)) this.#egress.add(number, 1);
+    if (this.#gateway.neighbours.announceHost(this.#batch, 2, network)) this.#egress.add(number, 2);
     this.#transmit();
   }
 }

@@ -193,12 +193,31 @@ export class HostPort {
 
   /** Removes the interface if this switch made it: for a start that failed. To be called after {@link close}. */
   undo(): void {
-    if (this.#made) {
-      withLinks(this.config.netns, (links) => {
-        const link = links.linkByName(this.config.name);
-        if (link !== undefined) links.deleteLink(link.index);
-      });
+    if (this.#made) this.#removeInterface();
+  }
+
+  #removeInterface(): void {
+    withLinks(this.config.netns, (links) => {
+      const link = links.linkByName(this.config.name);
+      if (link !== undefined) links.deleteLink(link.index);
+    });
+  }
+
+  /** Ends the host port for good while the switch goes on, and removes its interface, if it ever had it. */
+  async end(): Promise<void> {
+    const { engine, id } = this.#options;
+    this.#closed = true;
+    await this.#work;
+    if (this.#open !== undefined) {
+      engine.tables.setCarrier(this.number, false);
+      await engine.unplug(this.number);
+      engine.tables.removeHostPort(id);
+      engine.tables.removePort(this.number);
+      release(this.#open);
+      this.#open = undefined;
+      this.#removeInterface();
     }
+    engine.releasePort(this.number);
   }
 
   /** Closes the descriptor; the interface stays. To be called when no worker runs any more. */

@@ -17,7 +17,7 @@ export class NameService {
   readonly #engine: Engine;
   readonly #log: Logger;
   /** Networks without servers of their own, by number */
-  readonly #followers: number[] = [];
+  readonly #followers = new Set<number>();
   #seen: string | undefined;
 
   constructor(engine: Engine, log: Logger) {
@@ -25,11 +25,22 @@ export class NameService {
     this.#log = log;
   }
 
-  async addNetwork(number: number, network: NetworkConfig): Promise<void> {
+  /** Tells the datapath of a network's names and servers, at first and when they have changed. */
+  async setNetwork(number: number, network: NetworkConfig): Promise<void> {
     await this.#engine.names(number, namesOf(network));
     const { upstreams } = network.dns;
-    if (upstreams === undefined) this.#followers.push(number);
-    else await this.#engine.upstreams(number, upstreams);
+    if (upstreams === undefined) {
+      this.#followers.add(number);
+      if (this.#seen !== undefined)
+        await this.#engine.upstreams(number, parseResolvConf(this.#seen).upstreams);
+    } else {
+      this.#followers.delete(number);
+      await this.#engine.upstreams(number, upstreams);
+    }
+  }
+
+  forgetNetwork(number: number): void {
+    this.#followers.delete(number);
   }
 
   /** Reads the host's resolver configuration and passes it on where it has changed. */
@@ -39,7 +50,7 @@ export class NameService {
     this.#seen = text;
     const { upstreams, refused } = parseResolvConf(text);
     if (refused.length > 0) this.#log.warn({ refused }, 'name servers that cannot be used');
-    await Promise.all(this.#followers.map((network) => this.#engine.upstreams(network, upstreams)));
+    await Promise.all([...this.#followers].map((network) => this.#engine.upstreams(network, upstreams)));
   }
 }
 

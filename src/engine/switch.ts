@@ -5,7 +5,6 @@
  */
 
 import type { Socket } from 'node:net';
-import { PREFIX6_BITS } from '../config/network6.ts';
 import { type NetworkConfig, resolveVm, type SwitchConfig, type VmConfig } from '../config/resolve.ts';
 import type { ForwardInput } from '../config/schema.ts';
 import { TapswitchError } from '../errors.ts';
@@ -15,16 +14,16 @@ import type { ForwardState } from '../forward/vm-forwards.ts';
 import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { formatIpv4, maskOf } from '../wire/ipv4.ts';
+import { formatIpv4 } from '../wire/ipv4.ts';
 import { AttachedVms } from './attached-vms.ts';
 import { Dialer } from './dialer.ts';
 import { Engine } from './engine.ts';
 import { FastPaths } from './fast-paths.ts';
 import { Guards } from './guards.ts';
-import { HostPort } from './host-port.ts';
 import { Leases } from './leases.ts';
 import { LinkWatch } from './link-watch.ts';
 import { NameService } from './name-service.ts';
+import { Networks } from './networks.ts';
 import { OutboundRules } from './outbound.ts';
 import { portState } from './port-state.ts';
 import type { AttachOptions, DialOptions, PortState, SwitchEvents, SwitchStats } from './switch-types.ts';
@@ -39,6 +38,7 @@ const HOST_ADDRESS_ROUNDS = 50;
 
 export class Switch {
   readonly #config: SwitchConfig;
+  #profiles: SwitchConfig['profiles'];
   readonly #log: Logger;
   readonly #engine: Engine;
   readonly #links: LinkWatch;
@@ -50,8 +50,7 @@ export class Switch {
   readonly #events: SwitchEvents;
   readonly #leases: Leases;
   readonly #outbound: OutboundRules;
-  readonly #networks = new Map<string, number>();
-  readonly #hostPorts: HostPort[] = [];
+  readonly #networks: Networks;
   readonly #vms: AttachedVms;
   /** Ports being removed; their ids and TAPs are taken until that is done */
   readonly #removals = new WeakMap<VmPort, Promise<void>>();
@@ -63,6 +62,7 @@ export class Switch {
   /** Use {@link createSwitch}. */
   constructor(config: SwitchConfig, log: Logger, events: SwitchEvents) {
     this.#config = config;
+    this.#profiles = config.profiles;
     this.#log = log;
     this.#events = events;
     this.#engine = new Engine(config.workers, log, {
@@ -77,28 +77,15 @@ export class Switch {
     this.#dialer = new Dialer(this.#engine);
     this.#links = new LinkWatch(this.#engine, log, (name, present) => events.link?.(name, present));
     this.#names = new NameService(this.#engine, log);
+    const parts = { engine: this.#engine, links: this.#links, names: this.#names, log };
+    this.#networks = new Networks(config.networks, parts);
     this.#fastPaths = new FastPaths(log);
     this.#guards = new Guards(config.guard === 'required', log);
     this.#forwards = new ForwardTable(this.#engine, log);
     this.#leases = new Leases(this.#engine.tables, log);
-    this.#outbound = new OutboundRules(config.networks);
-    this.#vms = new AttachedVms(config.networks);
-    for (const network of config.networks.values()) this.#setNetwork(network);
-  }
-
-  #setNetwork(network: NetworkConfig): void {
-    const { name, mode, gateway, subnet, ipv6, mtu, clones } = network;
-    const number = this.#networks.size;
-    this.#networks.set(name, number);
-    this.#engine.tables.setNetwork(number, {
-      isolated: mode === 'isolated',
-      gateway: gateway | 0,
-      subnet: subnet.address | 0,
-      mask: maskOf(subnet.prefix),
-      ...(ipv6 !== undefined && { gateway6: ipv6.gateway, prefix6: PREFIX6_BITS }),
-      mtu,
-      clones,
-    });
+    const { configs } = this.#networks;
+    this.#outbound = new OutboundRules(configs);
+    this.#vms = new AttachedVms(configs);
   }
 
   /** Opens the host ports and attaches the VMs of the configuration. */
@@ -106,14 +93,7 @@ export class Switch {
     if (this.#events.link !== undefined) await this.#links.addOwn();
     this.#outbound.refresh();
     this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS);
-    for (const [name, { hostServices }] of this.#config.networks) {
-      await this.#engine.services(this.#networks.get(name) as number, hostServices);
-    }
-    for (const [name, network] of this.#config.networks) {
-      await this.#names.addNetwork(this.#networks.get(name) as number, network);
-    }
-    await this.#names.follow();
-    for (const network of this.#config.networks.values()) await this.#openHostPort(network);
+    await this.#networks.open();
     this.#guards.prepare([...this.#config.vms.values()]);
     for (const vm of this.#config.vms.values()) await this.#attach(vm, undefined, true);
   }
@@ -141,16 +121,6 @@ export class Switch {
     for (const port of this.#vms) port.refreshPolicy();
   }
 
-  async #openHostPort(network: NetworkConfig): Promise<void> {
-    const { hostPort } = network;
-    if (hostPort === undefined) return;
-    const id = this.#networks.get(network.name) as number;
-    const port = new HostPort({ engine: this.#engine, network, config: hostPort, id, log: this.#log });
-    this.#hostPorts.push(port);
-    await this.#links.add(hostPort.netns, hostPort.name, port);
-    await port.open();
-  }
-
   /**
    * Plugs a VM's TAP in.
    *
@@ -176,8 +146,8 @@ export class Switch {
         'Detach it first, or use another id.',
       );
     }
-    const { networks, profiles } = this.#config;
-    await this.#attach(resolveVm(id, input, networks, this.#vms.index, profiles), faults, false);
+    const { configs } = this.#networks;
+    await this.#attach(resolveVm(id, input, configs, this.#vms.index, this.#profiles), faults, false);
   }
 
   /** The same for a VM that has been checked against the networks and the other VMs already. */
@@ -190,7 +160,7 @@ export class Switch {
   async #attach(vm: VmConfig, faults: FaultPlan | undefined, prepared: boolean): Promise<void> {
     this.#vms.checkTapFree(vm);
     const guard = this.#guards.kindFor(vm);
-    const network = this.#networks.get(vm.network) as number;
+    const network = this.#networks.numberOf(vm.network);
     const fastPath = this.#fastPathFor(vm, faults);
     if (!prepared) this.#guards.inherit([vm]);
     const policy = () => this.#outbound.wordsOf(vm);
@@ -212,7 +182,7 @@ export class Switch {
 
   #giveLease(port: VmPort): void {
     const { network: name } = port.vm;
-    const network = this.#config.networks.get(name) as NetworkConfig;
+    const network = this.#networks.configs.get(name) as NetworkConfig;
     const expected = () => [...this.#config.vms.values()].filter((vm) => vm.network === name);
     this.#leases.give(port, network, this.#vms.inNetwork(name), expected);
   }
@@ -239,7 +209,7 @@ export class Switch {
 
   /** Only VMs that may meet each other, and whose frames are not to be interfered with, have use for it. */
   #fastPathFor(vm: VmConfig, faults: FaultPlan | undefined): FastPath | undefined {
-    const shared = this.#config.networks.get(vm.network)?.mode === 'shared';
+    const shared = this.#networks.configs.get(vm.network)?.mode === 'shared';
     if (!shared || faults !== undefined || this.#config.fastPath === 'off') return undefined;
     return this.#fastPaths.of(vm.netns);
   }
@@ -328,7 +298,7 @@ export class Switch {
     const vms: Record<string, PortState> = {};
     for (const id of this.#vms.ids()) vms[id] = this.vmState(id) as PortState;
     const hostPorts: Record<string, PortState> = {};
-    for (const port of this.#hostPorts) {
+    for (const port of this.#networks.hostPorts) {
       const { network, config, number, plugged } = port;
       port.collect();
       const state = portState(this.#engine, number, config.name, network.name, plugged);
@@ -340,6 +310,19 @@ export class Switch {
   /** Makes a datapath thread throw, to see it replaced. For tests. */
   crashWorker(worker: number): void {
     this.#engine.crashWorker(worker);
+  }
+
+  /**
+   * Makes networks and profiles what `config` says; VMs are not touched but told where they may go by now. No VM is
+   * attached to a network that is removed or whose VMs cannot stay, see {@link keepsPorts}.
+   * @throws TapswitchError what opening a host port throws
+   */
+  async changeNetworks({ networks, profiles }: Pick<SwitchConfig, 'networks' | 'profiles'>): Promise<void> {
+    this.#checkOpen();
+    this.#profiles = profiles;
+    const reopened = await this.#networks.change(networks);
+    for (const port of this.#vms) port.refreshPolicy();
+    for (const name of reopened) for (const port of this.#vms.inNetwork(name)) await port.announce();
   }
 
   /**
@@ -357,7 +340,7 @@ export class Switch {
     this.#dialer.close();
     try {
       await this.#links.removeOwn();
-      for (const { config } of this.#hostPorts) await this.#links.remove(config.netns, config.name);
+      await this.#networks.unwatch();
       for (const { vm } of this.#vms) await this.#links.remove(vm.netns, vm.tap);
       await Promise.all([...this.#vms.ids()].map((id) => this.#forwards.close(id)));
       await Promise.all([...this.#vms].map((port) => port.close()));
@@ -366,7 +349,7 @@ export class Switch {
       // Whatever went wrong: a thread that goes on would keep the process alive.
       await this.#engine.stop();
     }
-    for (const port of this.#hostPorts) await port.close();
+    await this.#networks.close();
   }
 
   /** {@link close} for a start that failed: guards and interfaces that it made go, too. */
@@ -377,7 +360,7 @@ export class Switch {
       for (const vm of this.#config.vms.values()) this.#guards.lift(vm, false);
     } finally {
       await this.close();
-      for (const hostPort of this.#hostPorts) hostPort.undo();
+      this.#networks.undo();
     }
   }
 

@@ -182,8 +182,13 @@ export class VmPort {
     engine.tables.forgetLearned(this.number);
     this.refreshFastPath();
     this.#options.changed(carrier ? 'up' : 'down');
-    if (carrier) await engine.announce(this.number);
+    if (carrier) await this.announce();
     else await engine.reset(this.number);
+  }
+
+  /** Tells the guest who has the addresses of gateway and host port. */
+  announce(): Promise<void> {
+    return this.#options.engine.announce(this.number);
   }
 
   /** Tells the fast path what is known of the VM by now: what the datapath has learned comes without a word. */

@@ -122,15 +122,29 @@ export class Neighbours {
   /** Writes into `slot` the announcement of the gateway's address to the guests of a network (RFC 5227 section 3). */
   announceGateway(batch: FrameBatch, slot: number, network: number): void {
     const address = this.#tables.gatewayAddress(network);
+    this.#announce(batch, slot, GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW, address);
+  }
+
+  /** The same of the host port's address. False where the network has none: nothing is written. */
+  announceHost(batch: FrameBatch, slot: number, network: number): boolean {
+    const tables = this.#tables;
+    const host = tables.hostPort(network);
+    if (host === 0) return false;
+    this.#announce(batch, slot, tables.macHigh(host), tables.macLow(host), tables.hostAddress(network));
+    return true;
+  }
+
+  #announce(batch: FrameBatch, slot: number, macHigh: number, macLow: number, address: number): void {
+    const { BROADCAST_HIGH, BROADCAST_LOW } = ethernet;
     this.#write(
       batch,
       slot,
       arp.ARP_REQUEST,
-      GATEWAY_MAC_HIGH,
-      GATEWAY_MAC_LOW,
+      macHigh,
+      macLow,
       address,
-      ethernet.BROADCAST_HIGH,
-      ethernet.BROADCAST_LOW,
+      BROADCAST_HIGH,
+      BROADCAST_LOW,
       address,
     );
   }

@@ -93,9 +93,13 @@ export const Vm = Type.Object(
     ip: Type.Optional(Type.String({ description: 'Configured or learned; absent while unknown' })),
     ip6: Type.Optional(Type.String()),
     leased: Type.Optional(Type.String({ description: 'What DHCP offers a VM without a configured address' })),
-    prefix: Type.Integer(),
-    gateway: Type.String(),
-    mtu: Type.Integer(),
+    prefix: Type.Optional(
+      Type.Integer({
+        description: 'Of its network, as gateway and mtu; absent where that is not configured any more',
+      }),
+    ),
+    gateway: Type.Optional(Type.String()),
+    mtu: Type.Optional(Type.Integer()),
     loopback: Type.String({ description: "The VM's own address on the host's loopback" }),
     forwards: Type.Array(Forward),
     generation: Type.Integer({ description: 'How many times a snapshot was said to have been restored' }),

@@ -82,6 +82,12 @@ export class NetworkTable {
     this.#networks[base + HOST_PORT] = port;
   }
 
+  /** Takes the host port away, and what guests may begin with it. */
+  removeHostPort(network: number): void {
+    this.setHostPort(network, 0, 0);
+    this.#allowed.fill(0, network * 2 * ALLOW_INTS, (network + 1) * 2 * ALLOW_INTS);
+  }
+
   isolated(network: number): boolean {
     return this.#networks[network * NETWORK_INTS + ISOLATED] === 1;
   }

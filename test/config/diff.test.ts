@@ -55,7 +55,7 @@ describe('diffConfig', () => {
         { a: vm, b: vmInput({ tap: 'b', network: 'lab' }) },
         { networks: { default: networkInput({ mtu: 9000 }), lab: networkInput() } },
       ),
-      ['restart networks.default.mtu: 1500 -> 9000', 'restart networks.lab: added', 'restart vms.b: added'],
+      ['live networks.default.mtu: 1500 -> 9000', 'live networks.lab: added', 'live vms.b: added'],
     ],
     [
       'a host port',
@@ -64,9 +64,9 @@ describe('diffConfig', () => {
         { networks: { default: networkInput({ hostPort: { address: '192.168.0.2' } }) } },
       ),
       [
-        'restart networks.default.hostPort.name: none -> tapsw0',
-        'restart networks.default.hostPort.address: none -> 192.168.0.2',
-        'restart networks.default.hostPort.mtu: none -> 1500',
+        'live networks.default.hostPort.name: none -> tapsw0',
+        'live networks.default.hostPort.address: none -> 192.168.0.2',
+        'live networks.default.hostPort.mtu: none -> 1500',
       ],
     ],
     [
@@ -77,7 +77,7 @@ describe('diffConfig', () => {
           networks: { default: networkInput({ dns: { records: JSON.parse('{"__proto__": "10.0.0.1"}') } }) },
         },
       ),
-      ['restart networks.default.dns.records.__proto__: none -> ["10.0.0.1"]'],
+      ['live networks.default.dns.records.__proto__: none -> ["10.0.0.1"]'],
     ],
     [
       'daemon',
@@ -86,7 +86,7 @@ describe('diffConfig', () => {
         { workers: 3, api: { socket: '/run/a' }, autoAttach: [{ match: 'fc-*' }], guard: 'off' },
       ),
       [
-        'restart api.socket: /run/tapswitch/api.sock -> /run/a',
+        'live api.socket: /run/tapswitch/api.sock -> /run/a',
         'restart guard: required -> off',
         `restart workers: ${defaultWorkers()} -> 3`,
         'live autoAttach: none -> [{"match":"fc-*","network":"default"}]',

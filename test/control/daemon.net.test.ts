@@ -163,26 +163,6 @@ test('interface that fits a pattern: comes -> a VM; goes -> none; another -> lef
   await vi.waitFor(async () => expect(await client.vms()).toEqual([]), WAIT);
 });
 
-test('SIGHUP: VM added and another changed -> done; a network changed -> needs a restart, and is said', async () => {
-  const daemon = await up();
-  const [path] = daemon.child.spawnargs.filter((word) => word.endsWith('.json'));
-  const config = { networks: { default: stage.network() }, vms: { a: { tap: 'vm11', ip: addressOf(11) } } };
-  const name = (path as string).slice(files.path.length + 1);
-  files.file(name, JSON.stringify(config));
-  daemon.child.kill('SIGHUP');
-  await vi.waitFor(async () => expect((await client.vm('a')).state).toBe('up'), WAIT);
-  files.file(
-    name,
-    JSON.stringify({ ...config, networks: { default: stage.network({ mtu: 1400 }) }, vms: {} }),
-  );
-  const { changes, needRestart } = await client.reload();
-  expect(changes.join()).toContain('vms.a');
-  expect(needRestart.join()).toContain('mtu');
-  expect(await client.vms()).toEqual([]);
-  files.file(name, '{');
-  await expect(client.reload()).rejects.toMatchObject({ code: 'CONFIG_SYNTAX' });
-});
-
 test('port that answers, refuses, VM that is silent or has no carrier -> wait says which', async () => {
   await up();
   await client.putVm('a', request);

@@ -72,7 +72,7 @@ describe('VM with an address', () => {
     leases.give(one, network, [], () => []);
     const wanted = leaseOf(one);
     const newcomer = lessee(2, wanted);
-    leases.give(newcomer, network, [one], () => []);
+    leases.give(newcomer, network, [one, newcomer], () => []);
     expect(leaseOf(newcomer)).toBe(0);
     expect(leaseOf(one)).not.toBe(wanted);
     expect(leaseOf(one)).toBeGreaterThanOrEqual(FIRST);
