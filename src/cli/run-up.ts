@@ -1,6 +1,6 @@
 /** The daemon from start to end: the switch and its state, the listeners, the service manager, signals. */
 import { closeSync, writeSync } from 'node:fs';
-import { Service } from '../api/service.ts';
+import type { Service } from '../api/service.ts';
 import { loadDaemonConfig } from '../config/load.ts';
 import type { ServiceConfig } from '../config/service.ts';
 import { Daemon } from '../control/daemon.ts';
@@ -47,6 +47,8 @@ export async function runUp({ config, readyFd, logLevel }: UpOptions, version: s
   };
   const daemon = await Daemon.start({ config: checked, log, stateDirectory, version, load, reloaded });
   try {
+    // Not before: it takes a while to load, and frames need none of it.
+    const { Service } = await import('../api/service.ts');
     service = await Service.start({ plane: daemon, config: checked.service, log, version });
   } catch (error) {
     await daemon.close();
