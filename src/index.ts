@@ -2,7 +2,13 @@
 export type { ConfigInput, ForwardInput, NetworkInput, VmInput } from './config/schema.ts';
 export { createSwitch } from './engine/create-switch.ts';
 export type { Switch } from './engine/switch.ts';
-export type { AttachOptions, PortState, SwitchOptions, SwitchStats } from './engine/switch-types.ts';
+export type {
+  AttachOptions,
+  PortGlance,
+  PortState,
+  SwitchOptions,
+  SwitchStats,
+} from './engine/switch-types.ts';
 export { ERROR_CODES, type ErrorCode, TapswitchError } from './errors.ts';
 export type { ForwardState } from './forward/vm-forwards.ts';
 export type { FaultPlan } from './port/faulty-port.ts';

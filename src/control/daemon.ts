@@ -125,9 +125,8 @@ export class Daemon implements ControlPlane {
   }
 
   #lookAround(): void {
-    const { vms, workers } = this.#switch.stats();
-    for (const [id, port] of Object.entries(vms)) this.#observer.look(id, port);
-    this.#heartbeats = workers.map(({ heartbeat }, worker) => {
+    this.#switch.glance((id, port) => this.#observer.look(id, port));
+    this.#heartbeats = this.#switch.workers().map(({ heartbeat }, worker) => {
       const before = this.#heartbeats[worker];
       return { beat: heartbeat, still: before?.beat === heartbeat ? before.still + 1 : 0 };
     });

@@ -2,7 +2,7 @@
  * Turns what the switch says, and what it counts, into events. The datapath tells nobody of single frames: what first
  * frames, learned addresses and drops are, is seen by looking at the counters once a second.
  */
-import type { PortState } from '../index.ts';
+import type { PortGlance } from '../index.ts';
 import type { EventLog } from './event-log.ts';
 
 /** Frames dropped within a second from which on they are worth an event */
@@ -53,16 +53,17 @@ export class Observer {
   }
 
   /** Looks at a VM's counters; once a second. */
-  look(vm: string, port: PortState): void {
+  look(vm: string, port: PortGlance): void {
     const seen = this.#of(vm);
     if (!seen.hasFrames && port.carrier && port.rxFrames > seen.rxFrames) {
       seen.hasFrames = true;
       this.#events.add({ type: 'first-frame', vm });
     }
     seen.rxFrames = port.rxFrames;
-    if (seen.hasFrames && !seen.hasAddress && port.ip !== undefined && port.mac !== undefined) {
+    const address = seen.hasFrames && !seen.hasAddress ? port.address() : undefined;
+    if (address !== undefined) {
       seen.hasAddress = true;
-      this.#events.add({ type: 'first-arp', vm, detail: `${port.ip} is at ${port.mac}` });
+      this.#events.add({ type: 'first-arp', vm, detail: `${address.ip} is at ${address.mac}` });
     }
     for (const [reason, frames] of Object.entries(port.drops)) this.#drops(vm, seen, reason, frames);
   }

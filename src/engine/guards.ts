@@ -7,7 +7,14 @@
  */
 import type { VmConfig } from '../config/resolve.ts';
 import { TapswitchError } from '../errors.ts';
-import { applyGuard, detectGuard, type GuardKind, guarded, releaseGuard } from '../port/guard.ts';
+import {
+  applyGuard,
+  detectGuard,
+  type GuardKind,
+  guarded,
+  guardGeneration,
+  releaseGuard,
+} from '../port/guard.ts';
 import { hasNetAdmin } from '../sys/capability.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { within } from './namespace.ts';
@@ -21,6 +28,8 @@ export class Guards {
   readonly #log: Logger;
   readonly #kinds = new Map<string | undefined, GuardKind>();
   readonly #inherited = new Set<string>();
+  /** The ruleset's generation when all guards of a namespace were there */
+  readonly #generations = new Map<string | undefined, number>();
   /** VMs that {@link prepare} has guarded */
   readonly #prepared = new Map<string, GuardKind>();
 
@@ -101,17 +110,25 @@ export class Guards {
   /** Forgets a namespace that has no VM any more. */
   forget(namespace: string | undefined): void {
     this.#kinds.delete(namespace);
+    this.#generations.delete(namespace);
   }
 
-  /** Puts back what is missing of the guards of these VMs. */
-  restore(vms: readonly VmConfig[]): void {
+  /** Puts back what is missing of the guards of these VMs, where somebody has changed the ruleset since it was looked at. */
+  restore(vmsOf: () => readonly VmConfig[]): void {
+    let vms: readonly VmConfig[] | undefined;
     for (const [namespace, kind] of this.#kinds) {
       try {
+        const generation = guardGeneration(kind, namespace);
+        if (generation !== undefined && generation === this.#generations.get(namespace)) continue;
+        vms ??= vmsOf();
         const present = new Set(guarded(kind, namespace));
         const missing = vms.filter((vm) => vm.netns === namespace && !present.has(vm.tap));
-        if (missing.length === 0) continue;
-        applyGuard(kind, missing.map(targetOf));
-        this.#log.warn({ ports: missing.map((vm) => vm.tap) }, 'guard was gone; put back');
+        if (missing.length > 0) {
+          applyGuard(kind, missing.map(targetOf));
+          this.#log.warn({ ports: missing.map((vm) => vm.tap) }, 'guard was gone; put back');
+        }
+        // As it was before we looked: what has changed since is looked at the next time.
+        if (generation !== undefined) this.#generations.set(namespace, generation);
       } catch (error) {
         this.#log.error({ err: error }, 'guard could not be looked after');
       }

@@ -3,7 +3,7 @@ import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
 import { formatIpv4 } from '../wire/ipv4.ts';
 import { formatMac, macOf } from '../wire/mac.ts';
 import type { Engine } from './engine.ts';
-import type { PortState } from './switch-types.ts';
+import type { PortGlance, PortState } from './switch-types.ts';
 
 /** @param name of its interface */
 export function portState(
@@ -25,5 +25,22 @@ export function portState(
     ...(tables.ipState(number) === ADDRESS_UNKNOWN ? {} : { ip: formatIpv4(tables.ip(number)) }),
     ...(lease === 0 ? {} : { leased: formatIpv4(lease) }),
     ...engine.stats(number),
+  };
+}
+
+export function portGlance(engine: Engine, number: number): PortGlance {
+  const { tables } = engine;
+  const { rxFrames, drops } = engine.stats(number);
+  const isKnown = () =>
+    tables.macState(number) !== ADDRESS_UNKNOWN && tables.ipState(number) !== ADDRESS_UNKNOWN;
+  const address = () => ({
+    ip: formatIpv4(tables.ip(number)),
+    mac: formatMac(macOf(tables.macHigh(number), tables.macLow(number))),
+  });
+  return {
+    carrier: tables.carrier(number),
+    rxFrames,
+    drops,
+    address: () => (isKnown() ? address() : undefined),
   };
 }

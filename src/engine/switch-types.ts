@@ -4,6 +4,7 @@ import type { ForwardState } from '../forward/vm-forwards.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { GuardKind } from '../port/guard.ts';
 import type { PortStats } from '../telemetry/counters.ts';
+import type { DropReason } from '../telemetry/drops.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 /** How a switch is made: the configuration file's content, and where to log. */
@@ -34,6 +35,16 @@ export interface DialOptions {
   /** How long a VM that does not answer yet is waited for, `ms` */
   readonly waitMs: number;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A VM's port as it is now, as far as it can be seen at a glance; what the kernel has lost comes later. */
+export interface PortGlance {
+  readonly carrier: boolean;
+  readonly rxFrames: number;
+  /** Frames dropped, by reason */
+  readonly drops: Readonly<Partial<Record<DropReason, number>>>;
+  /** Its IPv4 address and MAC, once both are known */
+  readonly address: () => { readonly ip: string; readonly mac: string } | undefined;
 }
 
 /** One port as {@link Switch.stats} shows it. */

@@ -25,14 +25,23 @@ import { LinkWatch } from './link-watch.ts';
 import { NameService } from './name-service.ts';
 import { Networks } from './networks.ts';
 import { OutboundRules } from './outbound.ts';
-import { portState } from './port-state.ts';
-import type { AttachOptions, DialOptions, PortState, SwitchEvents, SwitchStats } from './switch-types.ts';
+import { portGlance, portState } from './port-state.ts';
+import type {
+  AttachOptions,
+  DialOptions,
+  PortGlance,
+  PortState,
+  SwitchEvents,
+  SwitchStats,
+} from './switch-types.ts';
 import { VmPort } from './vm-port.ts';
 
 /** How often the switch looks after what nobody tells it of, `ms` */
 const UPKEEP_MS = 100;
 /** Every how many of those times it looks at the guards */
 const GUARD_ROUNDS = 20;
+/** In how many of those times every VM's losses in the kernel have been asked for once */
+const COLLECT_ROUNDS = 50;
 /** Every how many of those times it looks at the host's addresses */
 const HOST_ADDRESS_ROUNDS = 50;
 
@@ -101,11 +110,19 @@ export class Switch {
   /** What nobody tells us of has to be looked after: addresses the datapath learned, guards taken away. */
   #keepUp(): void {
     const round = this.#upkeepRound++;
-    for (const port of this.#vms) port.keepFastPath();
+    this.#collectSome(round);
     if (round % HOST_ADDRESS_ROUNDS === 0) this.#followHost();
     if (round % GUARD_ROUNDS !== 0) return;
-    const plugged = [...this.#vms].filter((port) => port.plugged);
-    this.#guards.restore(plugged.map((port) => port.vm));
+    this.#guards.restore(() => [...this.#vms].filter(({ plugged }) => plugged).map(({ vm }) => vm));
+  }
+
+  /** What the kernel counts for us is asked for by a few VMs at a time: among a thousand it is a thousand calls. */
+  #collectSome(round: number): void {
+    let turn = round % COLLECT_ROUNDS;
+    for (const port of this.#vms) {
+      port.keepFastPath();
+      if (turn++ % COLLECT_ROUNDS === 0) port.collect();
+    }
   }
 
   #followHost(): void {
@@ -290,6 +307,16 @@ export class Switch {
     port.collect();
     const state = portState(this.#engine, port.number, port.vm.tap, port.vm.network, port.plugged);
     return { ...state, ...this.#forwards.stateOf(id) };
+  }
+
+  /** The datapath threads. */
+  workers(): SwitchStats['workers'] {
+    return this.#engine.workers();
+  }
+
+  /** Calls `visit` with the little of each VM that costs no call of the kernel: for whoever looks often. */
+  glance(visit: (id: string, glance: PortGlance) => void): void {
+    for (const { vm, number } of this.#vms) visit(vm.id, portGlance(this.#engine, number));
   }
 
   /** Counters and state of every port, since each was attached. */

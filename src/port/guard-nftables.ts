@@ -102,6 +102,11 @@ export function releaseNftables(names: readonly string[]): void {
   });
 }
 
+/** Number of the ruleset's last change, whoever made it. */
+export function nftablesGeneration(): number {
+  return withSocket((socket) => socket.generation());
+}
+
 /** @param among only these; a few are found faster than all are listed */
 export function guardedByNftables(among?: readonly string[]): string[] {
   if (among !== undefined) {

@@ -12,7 +12,13 @@ import { TapswitchError } from '../errors.ts';
 import { SysError } from '../sys/errno.ts';
 import { inNamespace } from '../sys/netns.ts';
 import { withRouteSocket } from '../sys/rtnetlink.ts';
-import { applyNftables, guardedByNftables, probeNftables, releaseNftables } from './guard-nftables.ts';
+import {
+  applyNftables,
+  guardedByNftables,
+  nftablesGeneration,
+  probeNftables,
+  releaseNftables,
+} from './guard-nftables.ts';
 import { applyTcx, guardedByTcx, probeTcx, releaseTcx } from './guard-tcx.ts';
 
 /** nftables: one transaction for any number of interfaces, in a user namespace too. tcx: needs CAP_BPF and bpffs. */
@@ -122,6 +128,11 @@ function explained(kind: GuardKind, error: unknown): unknown {
     'Use a kernel with nf_tables and its netdev chains, or Linux 6.6 or later with a BPF file system at /sys/fs/bpf.',
     error,
   );
+}
+
+/** A number that is another as soon as somebody has changed rules of that kind; undefined where nothing tells. */
+export function guardGeneration(kind: GuardKind, namespace?: string): number | undefined {
+  return kind === 'nftables' ? inNamespace(namespace, nftablesGeneration) : undefined;
 }
 
 /** Ends the guard of interfaces. No guard, no interface or no namespace is fine. */

@@ -35,9 +35,11 @@ const NFT_MSG_DELTABLE = 2;
 const NFT_MSG_NEWCHAIN = 3;
 const NFT_MSG_GETCHAIN = 4;
 const NFT_MSG_DELCHAIN = 5;
+const NFT_MSG_GETGEN = 16;
 /** Refuses, with EBUSY, to delete what still holds something. */
 const NLM_F_NONREC = 0x100;
 
+const NFTA_GEN_ID = 1;
 const NFTA_TABLE_NAME = 1;
 const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
@@ -174,6 +176,14 @@ export class NftablesSocket {
     ]);
     const found = this.#socket.find(`look up chain ${name}`, request, ENOENT);
     return found && parseChain(found, table);
+  }
+
+  /** Number of the last change of the namespace's ruleset, of whatever table (NFTA_GEN_ID). */
+  generation(): number {
+    const request = message((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN, 0, nfgenmsg(0, 0), []);
+    const { payload } = this.#socket.get('read generation of the ruleset', request);
+    const id = parseAttributes(payload.subarray(NFGENMSG_BYTES)).get(NFTA_GEN_ID);
+    return id === undefined ? 0 : new DataView(id.buffer, id.byteOffset, 4).getUint32(0);
   }
 
   /** Makes all the changes, or none and throws the error of the first that the kernel refused. */

@@ -1,0 +1,48 @@
+import { beforeEach, expect, test } from 'vitest';
+import { EventLog } from '../../src/control/event-log.ts';
+import { Observer } from '../../src/control/observer.ts';
+import type { PortGlance } from '../../src/index.ts';
+
+let log: EventLog;
+let observer: Observer;
+
+beforeEach(() => {
+  log = new EventLog();
+  observer = new Observer(log);
+});
+
+const SILENT: PortGlance = { carrier: true, rxFrames: 0, drops: {}, address: () => undefined };
+const said = () => log.since(0);
+const types = () => said().map(({ type }) => type);
+
+test('carrier, frames, address: -> first-frame and first-arp, once each', () => {
+  observer.look('a', SILENT);
+  expect(types()).toEqual([]);
+  observer.look('a', { ...SILENT, rxFrames: 1 });
+  const known = { ...SILENT, rxFrames: 2, address: () => ({ ip: '10.0.0.2', mac: '06:00:00:00:00:01' }) };
+  observer.look('a', known);
+  observer.look('a', { ...known, rxFrames: 9 });
+  expect(types()).toEqual(['first-frame', 'first-arp']);
+  expect(said()[1]).toMatchObject({ detail: '10.0.0.2 is at 06:00:00:00:00:01' });
+});
+
+test('carrier comes again -> the next frame is a first one', () => {
+  observer.look('a', { ...SILENT, rxFrames: 1 });
+  observer.changed('a', 'up');
+  observer.look('a', { ...SILENT, rxFrames: 1 });
+  observer.look('a', { ...SILENT, rxFrames: 2 });
+  expect(types()).toEqual(['first-frame', 'vm-up', 'first-frame']);
+});
+
+test('drops that rise -> one event, and none for the same reason soon after', () => {
+  const dropping = (frames: number) => ({ ...SILENT, drops: { isolated: frames } });
+  observer.look('a', dropping(9));
+  expect(said()).toEqual([]);
+  observer.look('a', dropping(30));
+  observer.look('a', dropping(60));
+  observer.look('a', { ...SILENT, drops: { isolated: 60, runt: 12 } });
+  expect(said()).toMatchObject([
+    { type: 'drops-rising', reason: 'isolated', frames: 21 },
+    { type: 'drops-rising', reason: 'runt', frames: 12 },
+  ]);
+});
