@@ -1,8 +1,9 @@
-/** `npm run bench -- [l2] [forward] [nat] [--json] [--only NAME]... [--samples N]`: results on stdout, progress on stderr. */
+/** `npm run bench -- [l2] [forward] [nat] [control] [--json] [--only NAME]... [--samples N]`: results on stdout, progress on stderr. */
 import { readFileSync } from 'node:fs';
 import { constants, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { CONTROL } from './control.ts';
 import { FORWARD } from './forward.ts';
 import { L2 } from './l2.ts';
 import { Measurement, type Progress, type Result } from './measure.ts';
@@ -13,12 +14,14 @@ import { buildRig } from './rigs.ts';
 import { type Row, requiredRigs } from './row.ts';
 import { ROOT, toolVersions } from './tools.ts';
 
-const USAGE = 'usage: npm run bench -- [l2] [forward] [nat] [--json] [--only NAME]... [--samples N]';
+const USAGE =
+  'usage: npm run bench -- [l2] [forward] [nat] [control] [--json] [--only NAME]... [--samples N]';
 const DEFAULT_SAMPLES = 5;
 const SETS: Readonly<Record<string, readonly Row[]>> = {
   l2: L2,
   forward: FORWARD,
   nat: NAT,
+  control: CONTROL,
 };
 
 /** `forward.crr` stands for `forward.crr.1` and `forward.crr.8` */

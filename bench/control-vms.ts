@@ -1,0 +1,130 @@
+/** VMs as a master-controller registers them: PUT, TAP opened as a VMM does, and the guest's first ARP request answered. */
+import { closeSync, readSync, writeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Client, createClient } from '../src/client/client.ts';
+import { inNamespace } from '../src/sys/netns.ts';
+import { openPersistentTap } from '../src/sys/tun.ts';
+
+/** PUTs under way at a time */
+const CONCURRENCY = 16;
+const VNET_HEADER_BYTES = 10;
+const REQUEST_AGAIN_MS = 200;
+const PATIENCE_MS = 10_000;
+const OPERATION_OFFSET = VNET_HEADER_BYTES + 20;
+const ETHERTYPE_OFFSET = VNET_HEADER_BYTES + 12;
+const ARP = 0x0806;
+const REPLY = 2;
+
+const hex = (value: number, bytes: number): string => value.toString(16).padStart(2 * bytes, '0');
+
+interface Timing {
+  /** From PUT to its answer, ms */
+  readonly put: number;
+  /** From the TAP's opening to the answer to the guest's ARP request, ms */
+  readonly arp: number;
+}
+
+export class VmWorld {
+  static readonly network = { subnet: '10.64.0.0/16', gateway: '10.64.0.1' };
+  readonly #host: string;
+  readonly #client: Client;
+  readonly #taps = new Map<number, number>();
+
+  /** @param host path of the namespace of the daemon, whose API is at `socket` */
+  constructor(host: string, socket: string) {
+    this.#host = host;
+    this.#client = createClient({ socket });
+  }
+
+  /** Registers VMs of consecutive numbers, their TAPs held by nobody; several at a time. */
+  async put(first: number, count: number): Promise<void> {
+    await this.#each(first, count, (number) => this.#register(number));
+  }
+
+  /** The same, and each comes up: what each took. */
+  async bringUp(first: number, count: number, concurrency = CONCURRENCY): Promise<Timing[]> {
+    const timings: Timing[] = [];
+    await this.#each(first, count, async (number) => timings.push(await this.#bringUp(number)), concurrency);
+    return timings;
+  }
+
+  /** Lets the TAPs go and removes the VMs. */
+  async remove(first: number, count: number): Promise<void> {
+    await this.#each(first, count, async (number) => {
+      const fd = this.#taps.get(number);
+      if (fd !== undefined) closeSync(fd);
+      this.#taps.delete(number);
+      await this.#client.deleteVm(`vm${number}`);
+    });
+  }
+
+  async #each(
+    first: number,
+    count: number,
+    work: (number: number) => Promise<unknown>,
+    concurrency = CONCURRENCY,
+  ) {
+    let next = first;
+    const worker = async () => {
+      while (next < first + count) await work(next++);
+    };
+    await Promise.all(Array.from({ length: concurrency }, worker));
+  }
+
+  async #register(number: number): Promise<void> {
+    const { name, mac, ip } = this.#identity(number);
+    const macText = mac.match(/../g)!.join(':');
+    const ipText = [...Buffer.from(ip, 'hex')].join('.');
+    const forwards = ['0:6080', '0:8080'];
+    await this.#client.putVm(name, { tap: name, createTap: {}, mac: macText, ip: ipText, forwards });
+  }
+
+  #identity(number: number) {
+    return { name: `vm${number}`, mac: `0600c0a8${hex(number, 2)}`, ip: `0a40${hex(number + 256, 2)}` };
+  }
+
+  async #bringUp(number: number): Promise<Timing> {
+    const { name, mac, ip } = this.#identity(number);
+    const started = performance.now();
+    await this.#register(number);
+    const there = performance.now();
+    const fd = inNamespace(this.#host, () => openPersistentTap(name));
+    this.#taps.set(number, fd);
+    const request = `ffffffffffff${mac}08060001080006040001${mac}${ip}0000000000000a400001`;
+    const frame = Buffer.concat([
+      Buffer.alloc(VNET_HEADER_BYTES),
+      Buffer.from(request, 'hex'),
+      Buffer.alloc(18),
+    ]);
+    await answered(fd, frame, name);
+    return { put: there - started, arp: performance.now() - there };
+  }
+}
+
+/** Asks until there is an ARP reply. */
+async function answered(fd: number, request: Buffer, name: string): Promise<void> {
+  const began = performance.now();
+  const room = Buffer.alloc(70_000);
+  let asked = Number.NEGATIVE_INFINITY;
+  while (performance.now() - began < PATIENCE_MS) {
+    if (performance.now() - asked > REQUEST_AGAIN_MS) {
+      writeSync(fd, request);
+      asked = performance.now();
+    }
+    while (hasFrame(fd, room)) {
+      if (room.readUInt16BE(ETHERTYPE_OFFSET) === ARP && room.readUInt16BE(OPERATION_OFFSET) === REPLY)
+        return;
+    }
+    await delay(1);
+  }
+  throw new Error(`nobody answered the ARP request of ${name}`);
+}
+
+function hasFrame(fd: number, room: Buffer): boolean {
+  try {
+    return readSync(fd, room) > 0;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false;
+    throw error;
+  }
+}
