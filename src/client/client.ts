@@ -10,6 +10,7 @@
  * Nothing here is kept but idle connections, which do not hold up the end of the process.
  */
 import type {
+  Diagnosis,
   Drop,
   Event,
   FdbEntry,
@@ -32,6 +33,7 @@ export { ApiError } from './api-error.ts';
 export type { EventOptions } from './event-stream.ts';
 export type { ClientOptions } from './transport.ts';
 export type {
+  Diagnosis,
   Drop,
   Event,
   FdbEntry,
@@ -76,6 +78,8 @@ export interface Client {
   newGeneration(id: string): Promise<Generation>;
   /** Resolves once that TCP port of the guest answers. */
   wait(id: string, port: number, options?: WaitOptions): Promise<Reached>;
+  /** Why the VM, or a TCP port of it, does not answer: hop by hop, and one verdict. */
+  diagnose(id: string, port?: number): Promise<Diagnosis>;
   /** A signed link to one VM's service, for a browser. Its form is in the OpenAPI document. */
   createLink(id: string, request: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>>;
   reload(): Promise<Reloaded>;
@@ -117,6 +121,7 @@ export function createClient(options: ClientOptions = {}): Client {
     newGeneration: (id) => post(vmPath(id, '/generation')),
     wait: (id, port, { timeout, signal } = {}) =>
       get(vmPath(id, '/wait'), { query: { port, timeout }, signal }),
+    diagnose: (id, port) => get(vmPath(id, '/diagnosis'), { query: { port } }),
     createLink: (id, request) => post(vmPath(id, '/links'), { body: request }),
     reload: () => post('/v1/reload'),
     health: () => get('/healthz'),

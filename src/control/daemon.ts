@@ -11,12 +11,14 @@ import { diffConfig } from '../config/diff.ts';
 import type { DaemonConfig } from '../config/load.ts';
 import type { VmConfig } from '../config/resolve.ts';
 import type { ServiceConfig } from '../config/service.ts';
+import { diagnose } from '../diagnosis/diagnose.ts';
 import { startSwitch } from '../engine/create-switch.ts';
 import { withLinks } from '../engine/namespace.ts';
 import { keepsPorts } from '../engine/networks.ts';
 import type { Switch } from '../engine/switch.ts';
 import type { Logger, PortState } from '../index.ts';
 import type {
+  Diagnosis,
   Drop,
   FdbEntry,
   Flow,
@@ -186,12 +188,29 @@ export class Daemon implements ControlPlane {
     );
   }
 
-  health(): Health {
-    const { guard, vms, workers } = this.#switch.stats();
-    const states = workers.map(({ replaced }, worker) => ({
+  #workerStates(): Health['workers'] {
+    return this.#switch.workers().map(({ replaced }, worker) => ({
       alive: (this.#heartbeats[worker]?.still ?? 0) < DEAD_AFTER_LOOKS,
       replaced,
     }));
+  }
+
+  async diagnose(id: string, port: number | undefined): Promise<Diagnosis> {
+    this.#registry.known(id);
+    const state = this.#switch.vmState(id);
+    const { network, tap, netns, mac, ip } = this.#registry.facts(id, state);
+    const configured = this.#config.switch.networks.get(network);
+    const workersAlive = this.#workerStates().every(({ alive }) => alive);
+    const dial = (guestPort: number, waitMs: number) => this.#switch.dial(id, guestPort, { waitMs });
+    const subject = { id, tap, netns, mac, ip, gateway: configured?.gateway, port: state };
+    const { guard } = this.#switch;
+    const decision = await diagnose({ ...subject, guard, workersAlive, dial }, port);
+    return { vm: id, ...(port !== undefined && { port }), ...decision };
+  }
+
+  health(): Health {
+    const { guard, vms } = this.#switch.stats();
+    const states = this.#workerStates();
     return {
       status: states.every(({ alive }) => alive) ? 'ok' : 'degraded',
       version: this.#options.version,

@@ -309,6 +309,11 @@ export class Switch {
     return { ...state, ...this.#forwards.stateOf(id) };
   }
 
+  /** Kind of guard in use, undefined while no VM is attached. */
+  get guard(): SwitchStats['guard'] {
+    return this.#guards.inUse;
+  }
+
   /** The datapath threads. */
   workers(): SwitchStats['workers'] {
     return this.#engine.workers();

@@ -223,6 +223,33 @@ export const Reached = Type.Object(
   closed,
 );
 
+export const Diagnosis = Type.Object(
+  {
+    vm: Type.String(),
+    port: Type.Optional(Type.Integer({ description: 'Port of the guest that was asked about' })),
+    verdict: Type.Object(
+      {
+        code: Type.String({ description: 'Stable; docs/diagnosis.md has the list' }),
+        sentence: Type.String(),
+        nextStep: Type.String(),
+      },
+      closed,
+    ),
+    hops: Type.Array(
+      Type.Object(
+        {
+          hop: Type.String(),
+          status: Type.Enum(['ok', 'failed', 'skipped', 'unknown']),
+          evidence: Type.String(),
+        },
+        closed,
+      ),
+      { description: 'In the order of the way to the guest' },
+    ),
+  },
+  closed,
+);
+
 export const Generation = Type.Object(
   { generation: Type.Integer(), reset: Type.Integer({ description: 'Flows that were reset' }) },
   closed,
@@ -274,6 +301,7 @@ export type Lease = Static<typeof Lease>;
 export type EventType = (typeof EVENT_TYPES)[number];
 export type Event = Static<typeof Event>;
 export type Reached = Static<typeof Reached>;
+export type Diagnosis = Static<typeof Diagnosis>;
 export type Generation = Static<typeof Generation>;
 export type Health = Static<typeof Health>;
 export type Reloaded = Static<typeof Reloaded>;
