@@ -3,7 +3,11 @@ import { Command } from 'commander';
 import type { Diagnosis } from '../client/client.ts';
 import { EXIT } from '../errors.ts';
 import { clientOf, examples, guestPort } from './connection.ts';
+import { EVENTS } from './live.ts';
 import { type Shape, tableText, write } from './output.ts';
+
+/** Of the VM's last events, how many are shown; `--json` has all */
+const SHOWN_EVENTS = 8;
 
 type Hop = Diagnosis['hops'][number];
 
@@ -16,9 +20,10 @@ const HOPS: Shape<Hop> = {
   id: ({ hop }) => hop,
 };
 
-function textOf({ hops, verdict }: Diagnosis): string {
+function textOf({ hops, recent, verdict }: Diagnosis): string {
   const { code, sentence, nextStep } = verdict;
-  return `${tableText(hops, HOPS)}\n${code}: ${sentence} ${nextStep}\n`;
+  const events = recent.length === 0 ? '' : `\n${tableText(recent.slice(-SHOWN_EVENTS), EVENTS)}`;
+  return `${tableText(hops, HOPS)}${events}\n${code}: ${sentence} ${nextStep}\n`;
 }
 
 export function diagnoseCommand(): Command {

@@ -35,6 +35,7 @@ import type {
 } from '../resources/resources.ts';
 import type { ControlPlane, DialOptions } from './contract.ts';
 import { EventLog } from './event-log.ts';
+import { FlightRecorder } from './flight-recorder.ts';
 import { Observer } from './observer.ts';
 import { PortDialer } from './port-dialer.ts';
 import { StateStore } from './state-store.ts';
@@ -64,6 +65,7 @@ export class Daemon implements ControlPlane {
   readonly #store: StateStore;
   readonly #registry: VmRegistry;
   readonly #observer: Observer;
+  readonly #recorder: FlightRecorder;
   readonly #dialer: PortDialer;
   readonly #started = performance.now();
   readonly #look: NodeJS.Timeout;
@@ -75,6 +77,7 @@ export class Daemon implements ControlPlane {
     this.#config = options.config;
     this.events = parts.events;
     this.#observer = parts.observer;
+    this.#recorder = parts.recorder;
     this.#switch = parts.switch;
     this.#store = parts.store;
     this.#dialer = parts.dialer;
@@ -89,6 +92,7 @@ export class Daemon implements ControlPlane {
   static async start(options: DaemonOptions): Promise<Daemon> {
     const { config, log, stateDirectory } = options;
     const events = new EventLog();
+    const recorder = new FlightRecorder(events);
     const observer = new Observer(events);
     const dialer = new PortDialer((id, port) => events.add({ type: 'port-reachable', vm: id, port }));
     const store = await StateStore.open(stateDirectory);
@@ -103,7 +107,7 @@ export class Daemon implements ControlPlane {
         workerReplaced: (worker) => events.add({ type: 'worker-replaced', worker }),
         link: (name, present) => daemon?.linkSeen(name, present),
       });
-      daemon = new Daemon(options, { switch: made, store, events, observer, dialer });
+      daemon = new Daemon(options, { switch: made, store, events, observer, recorder, dialer });
       await daemon.#restore();
       return daemon;
     } catch (error) {
@@ -150,7 +154,7 @@ export class Daemon implements ControlPlane {
 
   vm(id: string): Vm {
     this.#registry.known(id);
-    return this.#view(id, this.#switch.vmState(id));
+    return { ...this.#view(id, this.#switch.vmState(id)), recent: this.#recorder.of(id) };
   }
 
   #view(id: string, port: PortState | undefined): Vm {
@@ -205,7 +209,8 @@ export class Daemon implements ControlPlane {
     const subject = { id, tap, netns, mac, ip, gateway: configured?.gateway, port: state };
     const { guard } = this.#switch;
     const decision = await diagnose({ ...subject, guard, workersAlive, dial }, port);
-    return { vm: id, ...(port !== undefined && { port }), ...decision };
+    const recent = this.#recorder.of(id);
+    return { vm: id, ...(port !== undefined && { port }), ...decision, recent };
   }
 
   health(): Health {
@@ -308,5 +313,6 @@ export interface Parts {
   readonly store: StateStore;
   readonly events: EventLog;
   readonly observer: Observer;
+  readonly recorder: FlightRecorder;
   readonly dialer: PortDialer;
 }

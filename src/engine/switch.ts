@@ -157,11 +157,7 @@ export class Switch {
     }
     const { faults, ...input } = options ?? {};
     if (this.#vms.has(id)) {
-      throw new TapswitchError(
-        'VM_EXISTS',
-        `VM ${id} is attached already`,
-        'Detach it first, or use another id.',
-      );
+      throw new TapswitchError('VM_EXISTS', `VM ${id} is attached already`, 'Detach it, or use another id.');
     }
     const { configs } = this.#networks;
     await this.#attach(resolveVm(id, input, configs, this.#vms.index, this.#profiles), faults, false);

@@ -135,7 +135,7 @@ export class FakePlane implements ControlPlane {
     this.calls.push(['diagnose', id, port]);
     const verdict = { code: 'TAP_DOWN', sentence: 'Its TAP is down.', nextStep: 'Set it up.' };
     const hop = { hop: 'tap', status: 'failed' as const, evidence: 'fc-vm1 is down' };
-    return { vm: id, ...(port !== undefined && { port }), verdict, hops: [hop] };
+    return { vm: id, ...(port !== undefined && { port }), verdict, hops: [hop], recent: [] };
   }
 
   async newGeneration(id: string) {

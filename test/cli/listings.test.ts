@@ -26,8 +26,14 @@ const SICK = {
   vm: 'a',
   verdict: { code: 'TAP_DOWN', sentence: 'It is down.', nextStep: 'Set it up.' },
   hops: [{ hop: 'tap', status: 'failed', evidence: 'fc-a is down' }],
+  recent: [{ sequence: 1, run: 'r', time: 't', type: 'drops-rising', vm: 'a', reason: 'vlan', frames: 12 }],
 };
-const WELL = { vm: 'b', verdict: { code: 'HEALTHY', sentence: 'It is.', nextStep: 'None.' }, hops: [] };
+const WELL = {
+  vm: 'b',
+  verdict: { code: 'HEALTHY', sentence: 'It is.', nextStep: 'None.' },
+  hops: [],
+  recent: [],
+};
 
 let files: ReturnType<typeof scratch>;
 let socket: string;
@@ -70,6 +76,7 @@ test('diagnose -> hops and verdict, status 69; --json -> the whole; healthy -> s
   const sick = await run('diagnose', 'a', '--port', '80');
   expect(sick.status).toBe(69);
   expect(sick.stdout).toContain('tap  failed  fc-a is down');
+  expect(sick.stdout).toMatch(/drops-rising +a +vlan 12/);
   expect(sick.stdout.trimEnd().split('\n').at(-1)).toBe('TAP_DOWN: It is down. Set it up.');
   expect(JSON.parse((await run('diagnose', 'a', '--json')).stdout)).toEqual(SICK);
   expect((await run('diagnose', 'b')).status).toBe(0);
