@@ -36,7 +36,8 @@ function first(stream: Duplex, patienceMs: number): Promise<string | { ended: tr
     const data = (chunk: Buffer) => settle(firstLine(chunk));
     const ended = () => settle({ ended: true });
     const timer = setTimeout(() => settle(undefined), patienceMs);
-    stream.on('data', data).once('end', ended).once('error', ended);
+    // Paused after the first question, it would say nothing at the second.
+    stream.on('data', data).once('end', ended).once('error', ended).resume();
   });
 }
 
