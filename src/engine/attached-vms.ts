@@ -64,6 +64,11 @@ export class AttachedVms {
     return this.#ports.values();
   }
 
+  /** The VM on a port of the switch, if there is one. */
+  ofNumber(number: number): VmPort[] {
+    return [...this.#ports.values()].filter((port) => port.number === number);
+  }
+
   inNetwork(name: string): ReadonlySet<VmPort> {
     return this.#byNetwork.get(name) ?? new Set();
   }

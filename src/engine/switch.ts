@@ -5,6 +5,7 @@
  */
 
 import type { Socket } from 'node:net';
+import type { PortForward } from '../config/forwards.ts';
 import { type NetworkConfig, resolveVm, type SwitchConfig, type VmConfig } from '../config/resolve.ts';
 import type { ForwardInput } from '../config/schema.ts';
 import { TapswitchError } from '../errors.ts';
@@ -31,6 +32,7 @@ import type {
   DialOptions,
   PortGlance,
   PortState,
+  RemoveOptions,
   SwitchEvents,
   SwitchStats,
 } from './switch-types.ts';
@@ -77,7 +79,9 @@ export class Switch {
     this.#engine = new Engine(config.workers, log, {
       gaveUp: (what) => this.#forwards.gaveUp(what),
       dialed: (number, news) => this.#dialer.heard(number, news),
-      reached: (port, guestPort) => this.#tellReached(port, guestPort),
+      reached: (number, guestPort) => {
+        for (const { vm } of this.#vms.ofNumber(number)) events.reached?.(vm.id, guestPort);
+      },
       died: (worker) => {
         this.#dialer.died(worker);
         events.workerReplaced?.(worker);
@@ -259,15 +263,12 @@ export class Switch {
    *
    * @param spec as it was added; instead of port 0 the chosen one will do
    * @param options.reset ends its connections, too
+   * @returns what was removed, each port by itself
    * @throws TapswitchError VM_UNKNOWN, CONFIG_INVALID, FORWARD_UNKNOWN; nothing is changed then
    */
-  async removeForward(id: string, spec: string, options: { readonly reset?: boolean } = {}): Promise<void> {
+  async removeForward(id: string, spec: string, options: RemoveOptions = {}): Promise<PortForward[]> {
     this.#checkOpen();
-    await this.#forwards.remove(id, spec, options.reset ?? false);
-  }
-
-  #tellReached(number: number, guestPort: number): void {
-    for (const port of this.#vms) if (port.number === number) this.#events.reached?.(port.vm.id, guestPort);
+    return this.#forwards.remove(id, spec, options.reset ?? false);
   }
 
   #port(id: string): VmPort {
@@ -334,7 +335,7 @@ export class Switch {
     return { guard: this.#guards.inUse, vms, hostPorts, workers: this.#engine.workers() };
   }
 
-  /** Makes a datapath thread throw, to see it replaced. For tests. */
+  /** Makes a datapath thread throw. For tests. */
   crashWorker(worker: number): void {
     this.#engine.crashWorker(worker);
   }

@@ -65,6 +65,7 @@ describe('the document', () => {
       'GET /services/forwarder/all',
       'GET /stats',
       'GET /v1/drops',
+      'GET /v1/events',
       'GET /v1/fdb',
       'GET /v1/leases',
       'GET /v1/networks',
