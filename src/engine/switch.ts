@@ -185,9 +185,11 @@ export class Switch {
     const fastPath = this.#fastPathFor(vm, faults);
     if (!prepared) this.#guards.inherit([vm]);
     const policy = () => this.#outbound.wordsOf(vm);
+    const { limits: lasting } = this.#networks.configs.get(vm.network) as NetworkConfig;
+    const limits = () => this.#networks.configs.get(vm.network)?.limits ?? lasting;
     const changed = (change: 'present' | 'absent' | 'up' | 'down') => this.#events.port?.(vm.id, change);
     const common = { engine: this.#engine, vm, network, guard, log: this.#log, changed };
-    const port = new VmPort({ ...common, faults, policy, fastPath });
+    const port = new VmPort({ ...common, faults, policy, limits, fastPath });
     this.#vms.add(port);
     try {
       this.#giveLease(port);
