@@ -57,6 +57,7 @@ export const ERROR_CODES = {
   API_IN_USE: EXIT.conflict,
   API_UNAVAILABLE: EXIT.unavailable,
   TOKEN_UNREADABLE: EXIT.config,
+  FILTER_INVALID: EXIT.usage,
   BAD_REQUEST: EXIT.usage,
   NOT_FOUND: EXIT.usage,
   UNAUTHORIZED: EXIT.privilege,

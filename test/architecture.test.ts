@@ -13,6 +13,7 @@ const ORDER = [
   ['config'],
   ['telemetry'],
   ['port'],
+  ['capture'],
   ['switch'],
   ['gateway'],
   ['forward'],
