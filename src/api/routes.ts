@@ -45,6 +45,15 @@ const EventsQuery = Type.Object(
   closed,
 );
 
+const DiagnosisQuery = Type.Object(
+  {
+    port: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 65535, description: 'TCP port of the guest to ask about' }),
+    ),
+  },
+  closed,
+);
+
 interface Id {
   Params: { id: string };
 }
@@ -196,6 +205,19 @@ function waitRoute(app: FastifyInstance, { plane, closing }: RouteContext): void
   );
 }
 
+function diagnosisRoute(app: FastifyInstance, { plane }: RouteContext): void {
+  app.get<Id & { Querystring: { port?: number } }>(
+    '/v1/vms/:id/diagnosis',
+    operation(
+      'diagnose',
+      'Why a VM, or a TCP port of it, does not answer',
+      { 200: resources.Diagnosis },
+      { params: IdParams, querystring: DiagnosisQuery },
+    ),
+    ({ params, query }) => plane.diagnose(params.id, query.port),
+  );
+}
+
 function tableRoutes(app: FastifyInstance, { plane }: RouteContext): void {
   app.get('/v1/fdb', operation('listFdb', 'MAC addresses', { 200: Type.Array(resources.FdbEntry) }), () =>
     plane.fdb(),
@@ -262,6 +284,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   vmRoutes(app, context);
   forwardRoutes(app, context);
   waitRoute(app, context);
+  diagnosisRoute(app, context);
   tableRoutes(app, context);
   daemonRoutes(app, context);
 }

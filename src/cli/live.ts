@@ -21,7 +21,7 @@ const QUIET_AFTER = 500; // ms without a kept event, when the kept ones have bee
 const REDRAW = 1000; // ms
 const CLEAR = '\x1b[H\x1b[J';
 
-const EVENTS: Shape<Event> = {
+export const EVENTS: Shape<Event> = {
   id: ({ sequence }) => String(sequence),
   columns: {
     SEQUENCE: ({ sequence }) => sequence,

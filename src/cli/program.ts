@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
+import { diagnoseCommand } from './diagnose.ts';
 import { doctorCommand } from './doctor.ts';
 import { forwardCommand } from './forward.ts';
 import { liveCommands } from './live.ts';
@@ -29,6 +30,7 @@ export function createProgram(version: string): Command {
     forwardCommand(),
     ...tableCommands(),
     ...liveCommands(),
+    diagnoseCommand(),
     configCommand(),
     doctorCommand(),
     completionCommand(),

@@ -10,6 +10,7 @@
  * Nothing here is kept but idle connections, which do not hold up the end of the process.
  */
 import type {
+  Diagnosis,
   Drop,
   Event,
   FdbEntry,
@@ -34,6 +35,7 @@ export { ApiError } from './api-error.ts';
 export type { EventOptions } from './event-stream.ts';
 export type { ClientOptions } from './transport.ts';
 export type {
+  Diagnosis,
   Drop,
   Event,
   FdbEntry,
@@ -80,6 +82,8 @@ export interface Client {
   newGeneration(id: string): Promise<Generation>;
   /** Resolves once that TCP port of the guest answers. */
   wait(id: string, port: number, options?: WaitOptions): Promise<Reached>;
+  /** Why the VM, or a TCP port of it, does not answer: hop by hop, and one verdict. */
+  diagnose(id: string, port?: number): Promise<Diagnosis>;
   /** A signed link to one VM's services, for a browser. */
   createLink(id: string, request: LinkRequest): Promise<Link>;
   reload(): Promise<Reloaded>;
@@ -121,6 +125,7 @@ export function createClient(options: ClientOptions = {}): Client {
     newGeneration: (id) => post(vmPath(id, '/generation')),
     wait: (id, port, { timeout, signal } = {}) =>
       get(vmPath(id, '/wait'), { query: { port, timeout }, signal }),
+    diagnose: (id, port) => get(vmPath(id, '/diagnosis'), { query: { port } }),
     createLink: (id, request) => post(vmPath(id, '/links'), { body: request }),
     reload: () => post('/v1/reload'),
     health: () => get('/healthz'),

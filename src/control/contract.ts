@@ -1,6 +1,7 @@
 /** What the API may ask of the daemon. `Daemon` (daemon.ts) is it; tests of the API have others. */
 import type { Duplex } from 'node:stream';
 import type {
+  Diagnosis,
   Drop,
   Event,
   FdbEntry,
@@ -63,6 +64,8 @@ export interface ControlPlane {
   dial(id: string, port: number, options?: DialOptions): Promise<Duplex>;
   /** Resolves once a TCP port of the guest answers. Throws as {@link dial}. */
   wait(id: string, port: number, options: DialOptions): Promise<Reached>;
+  /** Why the VM, or a TCP port of it, does not answer; takes under three seconds and changes nothing. */
+  diagnose(id: string, port: number | undefined): Promise<Diagnosis>;
   health(): Health;
   /** Reads the configuration file again and applies what changed. Throws as loading it does; nothing is changed then. */
   reload(): Promise<Reloaded>;

@@ -130,6 +130,14 @@ export class FakePlane implements ControlPlane {
     return [{ vm: 'vm1', network: 'default', ip: '192.168.0.14', mac, kind: 'configured' as const }];
   }
 
+  async diagnose(id: string, port: number | undefined) {
+    this.vm(id);
+    this.calls.push(['diagnose', id, port]);
+    const verdict = { code: 'TAP_DOWN', sentence: 'Its TAP is down.', nextStep: 'Set it up.' };
+    const hop = { hop: 'tap', status: 'failed' as const, evidence: 'fc-vm1 is down' };
+    return { vm: id, ...(port !== undefined && { port }), verdict, hops: [hop], recent: [] };
+  }
+
   async newGeneration(id: string) {
     this.vm(id);
     return { generation: 1, reset: 2 };

@@ -72,6 +72,7 @@ describe('the document', () => {
       'GET /v1/networks/{name}',
       'GET /v1/vms',
       'GET /v1/vms/{id}',
+      'GET /v1/vms/{id}/diagnosis',
       'GET /v1/vms/{id}/flows',
       'GET /v1/vms/{id}/forwards',
       'GET /v1/vms/{id}/wait',
