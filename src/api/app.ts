@@ -4,6 +4,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
+import { captureRoutes } from './capture-routes.ts';
 import { type LinkRoutesOptions, linkRoutes } from './guest/link-routes.ts';
 import { gvproxyRoutes } from './gvproxy.ts';
 import { notFound, PROBLEM_TYPE, problemOf } from './problem.ts';
@@ -60,6 +61,7 @@ export async function makeApp(
   });
   await addDocument(app, version);
   addRoutes(app, context);
+  captureRoutes(app, context);
   if (linking !== undefined) linkRoutes(app, linking);
   await app.register(gvproxyRoutes, { plane: context.plane }); // a scope of its own, for its parser
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
