@@ -94,7 +94,10 @@ export function captureCommand(): Command {
       const { snaplen, duration, count } = options;
       const blocks = new Blocks();
       const pieces = client.capture({ vms, filter, snaplen, duration, count, signal: over.signal });
+      let begun = false;
       for await (const piece of pieces) {
+        if (!begun) say(`Capturing ${vms?.join(', ') ?? 'every port'}`);
+        begun = true;
         for (const block of blocks.take(piece)) await target.write(block);
       }
       target.close();

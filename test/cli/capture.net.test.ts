@@ -1,10 +1,12 @@
 /** `tapswitch capture` as people run it, against a running daemon; tshark reads what it wrote. */
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
-import { spawnIn } from '../../src/lab/process.ts';
+import { runIn, spawnIn } from '../../src/lab/process.ts';
+import { ask } from '../api/stage.ts';
 import { COMMAND, type Daemon, scratch, startUp, tapswitch } from '../lib/engine-command.ts';
 import { addressOf, GATEWAY, ping } from '../lib/engine-stage.ts';
 import { GatewayStage } from '../lib/gateway-stage.ts';
@@ -47,69 +49,68 @@ function tshark(file: string, filter = ''): string[] {
   return stdout.split('\n').filter((line) => line !== '');
 }
 
-async function pinging(seconds: number): Promise<void> {
-  for (let i = 0; i < seconds * 2; i++) {
-    await ping(guest.namespace, GATEWAY, 1);
-    await sleep(300);
-  }
+interface Running {
+  readonly child: ReturnType<typeof spawnIn>;
+  readonly ended: Promise<{ readonly code: number | null; readonly stderr: string }>;
+}
+
+/** Starts a capture, and waits until it runs. */
+async function capture(...words: string[]): Promise<Running> {
+  const child = spawnIn(undefined, [...COMMAND, '--socket', socket(), 'capture', ...words]);
+  let stderr = '';
+  child.stderr?.on('data', (piece) => {
+    stderr += piece;
+  });
+  const ended = once(child, 'exit').then(([code]) => ({ code, stderr }));
+  await vi.waitFor(() => expect(stderr).toContain('Capturing'), { timeout: 20_000 });
+  return { child, ended };
 }
 
 describe.skipIf(!hasTshark)('tapswitch capture (Debian package tshark)', () => {
-  test('one VM, filter, count -> that many of its frames, and statistics', async () => {
+  test('one VM, filter, count -> that many of its frames', async () => {
     const file = join(files.path, 'web.pcapng');
-    const [outcome] = await Promise.all([
-      run('capture', 'web', '-w', file, '--count', '4', 'icmp'),
-      pinging(2),
-    ]);
-    expect(outcome).toMatchObject({ status: 0, stdout: '', stderr: '4 frames captured\n' });
-    expect(tshark(file)).toEqual(['web', 'web', 'web', 'web']);
-    expect(tshark(file, 'icmp')).toHaveLength(4);
+    const { ended } = await capture('web', '-w', file, '--count', '4', 'icmp');
+    await ping(guest.namespace, GATEWAY, 3);
+    expect(await ended).toEqual({ code: 0, stderr: 'Capturing web\n4 frames captured\n' });
+    expect(tshark(file, 'icmp')).toEqual(['web', 'web', 'web', 'web']);
   });
 
-  test('--all to standard output for a time -> ends by itself; tshark reads it from a pipe', async () => {
-    const command = `${COMMAND.join(' ')} --socket ${socket()} capture --all --duration 3 | tshark -r - -T fields -e frame.interface_name`;
-    const child = spawnIn(undefined, ['sh', '-c', command]);
-    let text = '';
-    child.stdout?.on('data', (piece) => {
-      text += piece;
-    });
-    await pinging(2);
-    await new Promise((resolve) => child.once('exit', resolve));
-    expect(text).toContain('web\n');
+  test('--all to standard output -> ends when its time is over', async () => {
+    const { child, ended } = await capture('--all', '--duration', '2');
+    const pieces: Buffer[] = [];
+    child.stdout?.on('data', (piece) => pieces.push(piece));
+    await ping(guest.namespace, GATEWAY, 3);
+    expect((await ended).code).toBe(0);
+    const file = join(files.path, 'all.pcapng');
+    writeFileSync(file, Buffer.concat(pieces));
+    expect(tshark(file, 'icmp')).toHaveLength(6);
   });
 
-  test('SIGINT -> what has been captured is whole', async () => {
+  test('SIGINT -> what has been captured is whole, and the daemon captures no more', async () => {
     const file = join(files.path, 'until.pcapng');
-    const child = spawnIn(undefined, [...COMMAND, '--socket', socket(), 'capture', '--all', '-w', file]);
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    await sleep(1000);
-    await pinging(1);
+    const { child, ended } = await capture('--all', '-w', file, 'icmp');
+    await ping(guest.namespace, GATEWAY, 3);
+    await vi.waitFor(() => expect(tshark(file)).toHaveLength(6), { timeout: 10_000 });
     child.kill('SIGINT');
-    expect(await ended).toBe(0);
-    expect(tshark(file, 'icmp').length).toBeGreaterThanOrEqual(2);
+    expect((await ended).code).toBe(0);
+    expect(tshark(file)).toHaveLength(6);
+    for (let i = 0; i < 9; i++) {
+      const answer = await ask({ socketPath: socket() }, 'GET', '/v1/capture?count=1&duration=1&filter=vlan');
+      expect(answer.status).toBe(200);
+    }
   });
 
   test("TCP through a forward -> the gateway's segments are there with their payload", async () => {
     await stage.serve(guest.namespace, 'echo', 5300);
     const file = join(files.path, 'tcp.pcapng');
-    const capture = run('capture', 'web', '-w', file, '--duration', '4', 'tcp port 5300');
-    await sleep(1500);
-    const word = 'x'.repeat(3000);
-    const client = spawnIn(stage.host.path, [
-      'sh',
-      '-c',
-      `printf '%s' ${word} | timeout 1 nc -q 1 127.0.0.1 16300`,
-    ]);
-    await new Promise((resolve) => child(client, resolve));
-    expect((await capture).status).toBe(0);
-    const both = tshark(file, `tcp.payload contains "xxxxxxxx"`);
-    expect(both.length).toBeGreaterThanOrEqual(2);
-    expect(tshark(file, 'tcp.flags.syn == 1').length).toBeGreaterThanOrEqual(2);
+    const { ended } = await capture('web', '-w', file, '--duration', '4', 'tcp port 5300');
+    const script = `require('net').connect(16300, '127.0.0.1').end('x'.repeat(3000)).resume()`;
+    await runIn(stage.host.path, [process.execPath, '-e', script]);
+    expect((await ended).code).toBe(0);
+    expect(tshark(file, 'tcp.payload contains "xxxxxxxx"').length).toBeGreaterThanOrEqual(2);
+    expect(tshark(file, 'tcp.flags.syn == 1')).toHaveLength(2);
   });
 });
-
-const child = (process: ReturnType<typeof spawnIn>, then: (code: unknown) => void) =>
-  process.once('exit', then);
 
 test.each([
   [['capture'], USAGE, 'name VMs, or say --all'],
