@@ -61,6 +61,8 @@ export const ERROR_CODES = {
   CAPTURE_LIMIT: EXIT.unavailable,
   BAD_REQUEST: EXIT.usage,
   NOT_FOUND: EXIT.usage,
+  METHOD_NOT_ALLOWED: EXIT.usage,
+  UPGRADE_REQUIRED: EXIT.usage,
   UNAUTHORIZED: EXIT.privilege,
   ORIGIN_REFUSED: EXIT.privilege,
   HOST_REFUSED: EXIT.usage,

@@ -19,6 +19,8 @@ import type {
   Generation,
   Health,
   Lease,
+  Link,
+  LinkRequest,
   Network,
   Reached,
   Reloaded,
@@ -43,6 +45,8 @@ export type {
   Generation,
   Health,
   Lease,
+  Link,
+  LinkRequest,
   Network,
   Reached,
   Reloaded,
@@ -78,8 +82,8 @@ export interface Client {
   newGeneration(id: string): Promise<Generation>;
   /** Resolves once that TCP port of the guest answers. */
   wait(id: string, port: number, options?: WaitOptions): Promise<Reached>;
-  /** A signed link to one VM's service, for a browser. Its form is in the OpenAPI document. */
-  createLink(id: string, request: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>>;
+  /** A signed link to one VM's services, for a browser. */
+  createLink(id: string, request: LinkRequest): Promise<Link>;
   reload(): Promise<Reloaded>;
   health(): Promise<Health>;
   events(options?: EventOptions): AsyncIterable<Event>;

@@ -34,6 +34,7 @@ import type {
 import type { CaptureRequest, ControlPlane, DialOptions } from './contract.ts';
 import { EventLog } from './event-log.ts';
 import { Observer } from './observer.ts';
+import { OwnTaps } from './own-taps.ts';
 import { PortDialer } from './port-dialer.ts';
 import { StateStore } from './state-store.ts';
 import { dropsOf, fdbEntry, leaseOf, networkView, vmView } from './views.ts';
@@ -92,6 +93,7 @@ export class Daemon implements ControlPlane {
     const store = await StateStore.open(stateDirectory);
     let daemon: Daemon | undefined;
     try {
+      const taps = new OwnTaps(stateDirectory, log);
       const made = await startSwitch(config.switch, log, {
         port: (id, change) => {
           if (change !== 'present') dialer.forget(id);
@@ -101,7 +103,7 @@ export class Daemon implements ControlPlane {
         workerReplaced: (worker) => events.add({ type: 'worker-replaced', worker }),
         link: (name, present) => daemon?.linkSeen(name, present),
       });
-      daemon = new Daemon(options, { switch: made, store, events, observer, dialer });
+      daemon = new Daemon(options, { switch: made, store, events, observer, dialer, taps });
       await daemon.#restore();
       return daemon;
     } catch (error) {
@@ -114,6 +116,7 @@ export class Daemon implements ControlPlane {
   async #restore(): Promise<void> {
     for (const id of this.#config.switch.vms.keys()) this.#registry.adopt(id, 'config');
     for (const [id, stored] of this.#store.vms) await this.#registry.restore(id, stored);
+    this.#registry.removeOrphans();
     const names = withLinks(undefined, (links) => links.links().map(({ name }) => name));
     for (const name of names) this.linkSeen(name, true);
     await this.#registry.settled();
@@ -295,4 +298,5 @@ export interface Parts {
   readonly events: EventLog;
   readonly observer: Observer;
   readonly dialer: PortDialer;
+  readonly taps: OwnTaps;
 }

@@ -5,6 +5,7 @@
 
 import type { CaptureBinding } from '../capture/tap.ts';
 import type { DnsUpstream } from '../config/dns.ts';
+import type { FlowLimits } from '../config/network.ts';
 import { TapswitchError } from '../errors.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { FlowRecord } from '../gateway/flow-list.ts';
@@ -52,6 +53,7 @@ export class Engine {
   readonly #counters: CounterReader;
   readonly #heartbeats: Int32Array;
   readonly #threads: WorkerThread[] = [];
+  readonly #use: VmUse;
   readonly #wakeFds: number[];
   readonly #used = new Uint8Array(MAX_PORTS).fill(1, 0, 1);
   readonly #watchers = new Map<number, () => void>();
@@ -66,6 +68,7 @@ export class Engine {
     const counters = allocateCounters(workers + 1, MAX_PORTS);
     const heartbeats = new SharedArrayBuffer(workers * Int32Array.BYTES_PER_ELEMENT);
     const use = allocateVmUse(workers);
+    this.#use = new VmUse(use);
     const handover = allocateHandover(workers);
     const startedSeconds = nowSeconds();
     this.tables = new Tables(tables, workers);
@@ -84,6 +87,11 @@ export class Engine {
       };
       this.#threads.push(new WorkerThread(setup, log, { ...events, watched, died }));
     }
+  }
+
+  /** Bounds of what the flows of a VM may take; the workers heed them at once. */
+  setLimits(port: number, limits: FlowLimits): void {
+    this.#use.setLimits(port, limits);
   }
 
   /** Number for a new port. Throws TOO_MANY_PORTS. */

@@ -31,6 +31,11 @@ export interface SwitchEvents {
   link?(name: string, present: boolean): void;
 }
 
+export interface RemoveOptions {
+  /** End its connections, too */
+  readonly reset?: boolean;
+}
+
 export interface DialOptions {
   /** How long a VM that does not answer yet is waited for, `ms` */
   readonly waitMs: number;

@@ -5,6 +5,7 @@
  */
 
 import type { Socket } from 'node:net';
+import type { PortForward } from '../config/forwards.ts';
 import { type NetworkConfig, resolveVm, type SwitchConfig, type VmConfig } from '../config/resolve.ts';
 import type { ForwardInput } from '../config/schema.ts';
 import { TapswitchError } from '../errors.ts';
@@ -30,6 +31,7 @@ import type {
   DialOptions,
   PortGlance,
   PortState,
+  RemoveOptions,
   SwitchEvents,
   SwitchStats,
 } from './switch-types.ts';
@@ -39,8 +41,6 @@ import { VmPort } from './vm-port.ts';
 const UPKEEP_MS = 100;
 /** Every how many of those times it looks at the guards */
 const GUARD_ROUNDS = 20;
-/** In how many of those times every VM's losses in the kernel have been asked for once */
-const COLLECT_ROUNDS = 50;
 /** Every how many of those times it looks at the host's addresses */
 const HOST_ADDRESS_ROUNDS = 50;
 
@@ -77,7 +77,9 @@ export class Switch {
     this.#engine = new Engine(config.workers, log, {
       gaveUp: (what) => this.#forwards.gaveUp(what),
       dialed: (number, news) => this.#dialer.heard(number, news),
-      reached: (port, guestPort) => this.#tellReached(port, guestPort),
+      reached: (number, guestPort) => {
+        for (const { vm } of this.#vms.ofNumber(number)) events.reached?.(vm.id, guestPort);
+      },
       died: (worker) => {
         this.#dialer.died(worker);
         events.workerReplaced?.(worker);
@@ -110,19 +112,10 @@ export class Switch {
   /** What nobody tells us of has to be looked after: addresses the datapath learned, guards taken away. */
   #keepUp(): void {
     const round = this.#upkeepRound++;
-    this.#collectSome(round);
+    this.#vms.keepUp(round);
     if (round % HOST_ADDRESS_ROUNDS === 0) this.#followHost();
     if (round % GUARD_ROUNDS !== 0) return;
     this.#guards.restore(() => [...this.#vms].filter(({ plugged }) => plugged).map(({ vm }) => vm));
-  }
-
-  /** What the kernel counts for us is asked for by a few VMs at a time: among a thousand it is a thousand calls. */
-  #collectSome(round: number): void {
-    let turn = round % COLLECT_ROUNDS;
-    for (const port of this.#vms) {
-      port.keepFastPath();
-      if (turn++ % COLLECT_ROUNDS === 0) port.collect();
-    }
   }
 
   #followHost(): void {
@@ -183,10 +176,11 @@ export class Switch {
     const fastPath = meets ? this.#fastPaths.of(vm.netns) : undefined;
     if (!prepared) this.#guards.inherit([vm]);
     const policy = () => this.#outbound.wordsOf(vm);
+    const limits = () => this.#networks.limitsOf(vm.network);
     const changed = (change: 'present' | 'absent' | 'up' | 'down') => this.#events.port?.(vm.id, change);
     const common = { engine: this.#engine, vm, network, guard, log: this.#log, changed };
     const captured = () => this.#captures.wants(vm.id);
-    const port = new VmPort({ ...common, faults, policy, fastPath, captured });
+    const port = new VmPort({ ...common, faults, policy, limits, fastPath, captured });
     this.#vms.add(port);
     try {
       this.#giveLease(port);
@@ -257,15 +251,12 @@ export class Switch {
    *
    * @param spec as it was added; instead of port 0 the chosen one will do
    * @param options.reset ends its connections, too
+   * @returns what was removed, each port by itself
    * @throws TapswitchError VM_UNKNOWN, CONFIG_INVALID, FORWARD_UNKNOWN; nothing is changed then
    */
-  async removeForward(id: string, spec: string, options: { readonly reset?: boolean } = {}): Promise<void> {
+  async removeForward(id: string, spec: string, options: RemoveOptions = {}): Promise<PortForward[]> {
     this.#checkOpen();
-    await this.#forwards.remove(id, spec, options.reset ?? false);
-  }
-
-  #tellReached(number: number, guestPort: number): void {
-    for (const port of this.#vms) if (port.number === number) this.#events.reached?.(port.vm.id, guestPort);
+    return this.#forwards.remove(id, spec, options.reset ?? false);
   }
 
   #port(id: string): VmPort {
@@ -335,7 +326,7 @@ export class Switch {
     return { guard: this.#guards.inUse, vms, hostPorts, workers: this.workers() };
   }
 
-  /** Makes a datapath thread throw, to see it replaced. For tests. */
+  /** Makes a datapath thread throw. For tests. */
   crashWorker(worker: number): void {
     this.#engine.crashWorker(worker);
   }

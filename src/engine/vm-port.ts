@@ -9,6 +9,7 @@
  * Changes are carried out one after the other, in the order they were heard of. When a TAP comes back and cannot be
  * opened, the port stays absent and the log says why; the next news of it is the next attempt.
  */
+import type { FlowLimits } from '../config/network.ts';
 import type { VmConfig } from '../config/resolve.ts';
 import { TapswitchError } from '../errors.ts';
 import type { FastPath, FastPort } from '../fastpath/fast-path.ts';
@@ -40,6 +41,8 @@ export interface VmPortOptions {
   readonly faults: FaultPlan | undefined;
   /** Where the VM may go at the moment: words of an EgressPolicy */
   readonly policy: () => Int32Array;
+  /** What its flows may take at the moment */
+  readonly limits: () => FlowLimits;
   /** Of the VM's namespace; undefined when its frames are all to pass through the datapath */
   readonly fastPath: FastPath | undefined;
   /** Whether all its frames are to pass through the datapath at the moment, because somebody looks */
@@ -138,6 +141,7 @@ export class VmPort {
   }
 
   #record(): VmRecord {
+    this.#options.engine.setLimits(this.number, this.#options.limits());
     return { name: this.vm.id, policy: this.#options.policy() };
   }
 

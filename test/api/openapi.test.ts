@@ -66,6 +66,7 @@ describe('the document', () => {
       'GET /stats',
       'GET /v1/capture',
       'GET /v1/drops',
+      'GET /v1/events',
       'GET /v1/fdb',
       'GET /v1/leases',
       'GET /v1/networks',

@@ -163,6 +163,33 @@ test('interface that fits a pattern: comes -> a VM; goes -> none; another -> lef
   await vi.waitFor(async () => expect(await client.vms()).toEqual([]), WAIT);
 });
 
+test('one port of a range, and one of the profile, removed -> they are gone, after kill -9 as well; put again -> back', async () => {
+  const daemon = await up();
+  const asked = {
+    tap: 'vm11',
+    ip: addressOf(11),
+    profile: 'browser-vm',
+    forwards: ['16300-16302:5300-5302'],
+  };
+  await client.putVm('a', asked);
+  const ports = async () => {
+    const { forwards } = await client.vm('a');
+    return forwards
+      .filter(({ identity }) => !identity)
+      .map(({ guestPort }) => guestPort)
+      .sort();
+  };
+  expect(await ports()).toEqual([5300, 5301, 5302, 6080, 8080]);
+  await client.removeForward('a', '16301:5301');
+  await client.removeForward('a', '0:8080');
+  expect(await ports()).toEqual([5300, 5302, 6080]);
+  await kill(daemon);
+  await up();
+  expect(await ports()).toEqual([5300, 5302, 6080]);
+  await client.putVm('a', asked);
+  expect(await ports()).toEqual([5300, 5301, 5302, 6080, 8080]);
+});
+
 test('port that answers, refuses, VM that is silent or has no carrier -> wait says which', async () => {
   await up();
   await client.putVm('a', request);
