@@ -74,7 +74,7 @@ const failure = {
 export function operation(
   operationId: string,
   summary: string,
-  answers: Readonly<Record<number, TSchema>>,
+  answers: Readonly<Record<number, TSchema | object>>,
   parts: FastifySchema = {},
 ): { schema: FastifySchema } {
   const response = { ...answers, default: failure };

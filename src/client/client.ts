@@ -28,10 +28,12 @@ import type {
   Vm,
   VmRequest,
 } from '../resources/resources.ts';
+import { type CaptureOptions, captureStream } from './capture-stream.ts';
 import { type EventOptions, eventStream } from './event-stream.ts';
 import { type Call, type ClientOptions, Transport } from './transport.ts';
 
 export { ApiError } from './api-error.ts';
+export type { CaptureOptions } from './capture-stream.ts';
 export type { EventOptions } from './event-stream.ts';
 export type { ClientOptions } from './transport.ts';
 export type {
@@ -89,6 +91,8 @@ export interface Client {
   reload(): Promise<Reloaded>;
   health(): Promise<Health>;
   events(options?: EventOptions): AsyncIterable<Event>;
+  /** A pcapng file in pieces, written while frames pass. */
+  capture(options?: CaptureOptions): AsyncIterable<Uint8Array>;
   /** Ends idle connections at once. */
   close(): Promise<void>;
 }
@@ -130,6 +134,7 @@ export function createClient(options: ClientOptions = {}): Client {
     reload: () => post('/v1/reload'),
     health: () => get('/healthz'),
     events: (wanted) => eventStream(transport, wanted),
+    capture: (wanted) => captureStream(transport, wanted),
     close: () => transport.close(),
   };
 }

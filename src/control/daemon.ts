@@ -16,7 +16,7 @@ import { startSwitch } from '../engine/create-switch.ts';
 import { withLinks } from '../engine/namespace.ts';
 import { keepsPorts } from '../engine/networks.ts';
 import type { Switch } from '../engine/switch.ts';
-import type { Logger, PortState } from '../index.ts';
+import type { Capture, Logger, PortState } from '../index.ts';
 import type {
   Diagnosis,
   Drop,
@@ -33,7 +33,7 @@ import type {
   Vm,
   VmRequest,
 } from '../resources/resources.ts';
-import type { ControlPlane, DialOptions } from './contract.ts';
+import type { CaptureRequest, ControlPlane, DialOptions } from './contract.ts';
 import { EventLog } from './event-log.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 import { Observer } from './observer.ts';
@@ -169,6 +169,11 @@ export class Daemon implements ControlPlane {
   async flows(id: string): Promise<Flow[]> {
     this.#registry.known(id);
     return this.#switch.flows(id);
+  }
+
+  async capture(request: CaptureRequest): Promise<Capture> {
+    for (const id of request.vms ?? []) this.#registry.known(id);
+    return this.#switch.capture({ ...request, mayCome: true });
   }
 
   /** Whether the VM's address was said when it was asked for. */
