@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { runIn } from '../../src/lab/process.ts';
 import { scratch, tapswitch } from '../lib/engine-command.ts';
 import { type FakeApi, startFakeApi } from '../lib/fake-api.ts';
 
@@ -53,9 +52,4 @@ test('a VM that is not there -> status 2, one line', async () => {
   const { status, stdout, stderr } = await run('vm', 'show', 'x');
   expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
   expect(stderr).toBe('tapswitch: VM_UNKNOWN: there is no VM x. Use another.\n');
-});
-
-test('completion bash -> bash reads it', async () => {
-  const { stdout } = await run('completion', 'bash');
-  expect(await runIn(undefined, ['bash', '-n'], { input: stdout })).toMatchObject({ status: 0, stderr: '' });
 });
