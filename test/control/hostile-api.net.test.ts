@@ -30,7 +30,8 @@ beforeEach(async () => {
   chmodSync(tokenFile, 0o600);
   const api = { listen: ['127.0.0.1:8083'], tokenFile };
   const env = { TAPSWITCH_SOCKET: socketPath, TAPSWITCH_STATE: join(files.path, 'state') };
-  const config = { networks: { default: stage.network() }, api };
+  const guestAccess = { listen: '127.0.0.1:8084', domain: 'vms.localhost' };
+  const config = { networks: { default: stage.network() }, api, guestAccess };
   daemon = await startUp(stage.host.path, config, files, { env, args: ['--log-level', 'trace'] });
 });
 
@@ -153,4 +154,25 @@ test('token: right, wrong, in every place -> never in the log, at any level', as
   ).toBe(421);
   await vi.waitFor(() => expect(daemon.log()).toContain('Answered'), WAIT);
   expect(daemon.log()).not.toContain(TOKEN);
+});
+
+test('link, token and cookie at the guest access -> never in the log either', async () => {
+  await stage.guest(11);
+  await client.putVm('a', { tap: 'vm11' });
+  const { url } = await client.createLink('a', { port: 6080 });
+  const { host: name, pathname, search, searchParams } = new URL(url);
+  const secret = searchParams.get('tapswitch-link') as string;
+  expect(secret.length).toBeGreaterThan(20);
+  const where = { host: '127.0.0.1', port: 8084 };
+  const led = await ask(where, 'GET', `${pathname}${search}`, { headers: { host: name } });
+  const cookie = led.headers['set-cookie']?.[0]?.split(';')[0] as string;
+  expect([led.status, cookie]).toEqual([302, expect.stringContaining(secret)]);
+  const wait = { host: name, 'x-tapswitch-wait': '0' };
+  expect((await ask(where, 'GET', pathname, { headers: { ...wait, cookie } })).status).toBe(502);
+  const authorization = `Bearer ${TOKEN}`;
+  expect((await ask(where, 'GET', pathname, { headers: { ...wait, authorization } })).status).toBe(502);
+  expect((await ask(where, 'GET', pathname, { headers: wait })).status).toBe(401);
+  await client.deleteVm('a'); // the last of the log, so that the rest is there
+  await vi.waitFor(() => expect(daemon.log()).toContain('DELETE'), WAIT);
+  for (const one of [secret, TOKEN]) expect(daemon.log()).not.toContain(one);
 });
