@@ -41,6 +41,10 @@ const EventsQuery = Type.Object(
     since: Type.Optional(
       Type.Integer({ minimum: 0, description: 'Sequence number of the last event known' }),
     ),
+    run: Type.Optional(Type.String({ description: 'Run of the daemon that it belongs to' })),
+    follow: Type.Optional(
+      Type.Boolean({ description: 'Whether to go on with what happens (default true), or to end with 1000' }),
+    ),
   },
   closed,
 );
