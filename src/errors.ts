@@ -57,6 +57,8 @@ export const ERROR_CODES = {
   API_IN_USE: EXIT.conflict,
   API_UNAVAILABLE: EXIT.unavailable,
   TOKEN_UNREADABLE: EXIT.config,
+  FILTER_INVALID: EXIT.usage,
+  CAPTURE_LIMIT: EXIT.unavailable,
   BAD_REQUEST: EXIT.usage,
   NOT_FOUND: EXIT.usage,
   METHOD_NOT_ALLOWED: EXIT.usage,

@@ -50,7 +50,7 @@ export interface FlowLimits {
   readonly bufferBytes: number;
 }
 
-const USUAL_LIMITS: FlowLimits = {
+export const USUAL_LIMITS: FlowLimits = {
   tcpFlows: VM_FLOWS,
   halfOpenFlows: VM_HALF_OPEN_FLOWS,
   udpFlows: VM_UDP_FLOWS,

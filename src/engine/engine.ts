@@ -3,6 +3,7 @@
  * work on. Knows nothing of VMs, interfaces or files: it is handed descriptors.
  */
 
+import type { CaptureBinding } from '../capture/tap.ts';
 import type { DnsUpstream } from '../config/dns.ts';
 import type { FlowLimits } from '../config/network.ts';
 import { TapswitchError } from '../errors.ts';
@@ -197,6 +198,16 @@ export class Engine {
       this.#watchers.delete(token);
       await thread.unwatch(fd, token);
     };
+  }
+
+  /** Begins a capture, or goes on with it as it is now. Its frames come by `binding.rings`. */
+  async capture(binding: CaptureBinding): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.capture(binding)));
+  }
+
+  /** Once resolved, nothing is written to the capture's rings any more. */
+  async uncapture(number: number): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.uncapture(number)));
   }
 
   stats(port: number): PortStats {

@@ -45,6 +45,8 @@ export interface VmPortOptions {
   readonly limits: () => FlowLimits;
   /** Of the VM's namespace; undefined when its frames are all to pass through the datapath */
   readonly fastPath: FastPath | undefined;
+  /** Whether all its frames are to pass through the datapath at the moment, because somebody looks */
+  readonly captured: () => boolean;
   readonly log: Logger;
   /** Told when the TAP comes or goes, and its carrier */
   readonly changed: (change: 'present' | 'absent' | 'up' | 'down') => void;
@@ -219,7 +221,7 @@ export class VmPort {
     const { tables } = engine;
     const known =
       tables.macState(this.number) !== ADDRESS_UNKNOWN && tables.ipState(this.number) !== ADDRESS_UNKNOWN;
-    if (!known || !tables.carrier(this.number)) return undefined;
+    if (!known || !tables.carrier(this.number) || this.#options.captured()) return undefined;
     return {
       network,
       macHigh: tables.macHigh(this.number),
