@@ -243,8 +243,8 @@ export class VmRegistry {
       ...input,
       tap: tapOf(id, request),
       forwards: [...forwards, ...added],
+      without,
     });
-    for (const spec of without) await this.#parts.switch.removeForward(id, spec);
   }
 
   #makeTap(id: string, { createTap, netns, ...request }: VmRequest): boolean {

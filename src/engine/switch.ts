@@ -6,6 +6,7 @@
 
 import type { Socket } from 'node:net';
 import type { PortForward } from '../config/forwards.ts';
+import { profilesWithout } from '../config/profiles.ts';
 import { type NetworkConfig, resolveVm, type SwitchConfig, type VmConfig } from '../config/resolve.ts';
 import type { ForwardInput } from '../config/schema.ts';
 import { TapswitchError } from '../errors.ts';
@@ -148,11 +149,12 @@ export class Switch {
         'Call attach(id, { tap, ... }).',
       );
     }
-    const { faults, ...input } = options ?? {};
+    const { faults, without = [], ...input } = options ?? {};
     if (this.#vms.has(id)) {
       throw new TapswitchError('VM_EXISTS', `VM ${id} is attached already`, 'Detach it, or use another id.');
     }
-    const vm = resolveVm(id, input, this.#networks.configs, this.#vms.index, this.#profiles);
+    const profiles = profilesWithout(this.#profiles, input.profile, without);
+    const vm = resolveVm(id, input, this.#networks.configs, this.#vms.index, profiles);
     await this.#attach(vm, faults, false);
   }
 
