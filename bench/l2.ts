@@ -1,5 +1,9 @@
 /** The rows of the l2 set: each one load on two rigs, and what else is sampled beside them. */
+import type { Limits } from './limits.ts';
 import { type Load, roundTrip, smallFrames, tcp } from './loads.ts';
+import { busyTrip } from './loads-busy.ts';
+import { byteTrip } from './loads-connections.ts';
+import type { RigName } from './rig.ts';
 import type { Row } from './row.ts';
 
 const tcp1 = tcp(1);
@@ -10,15 +14,20 @@ const ON_VETH = [
   ['.datapath', 'datapath'],
 ] as const;
 
-const veth = (name: string, load: Load): Row => ({
+/** What users have today: the bridge with rules or without offloads, and a userspace switch */
+const PEERS: readonly RigName[] = ['bridge-docker', 'bridge-plain', 'vde_switch'];
+
+const veth = (name: string, load: Load, limits: Readonly<Record<string, Limits>>): Row => ({
   name,
   load,
   subjects: ON_VETH,
   reference: 'bridge',
   beside: [],
+  peers: PEERS,
+  limits,
 });
 
-const tap = (name: string, load: Load, holderLoad: Load): Row => ({
+const tap = (name: string, load: Load, holderLoad: Load, limits: Limits): Row => ({
   name,
   load,
   subjects: [
@@ -28,14 +37,27 @@ const tap = (name: string, load: Load, holderLoad: Load): Row => ({
   reference: 'bridge-tap',
   beside: ['bridge'],
   holder: { load: holderLoad, taps: 'bridge-tap', veths: 'bridge' },
+  limits: { '': limits },
 });
 
 export const L2: readonly Row[] = [
-  veth('l2.tcp.1', tcp1),
-  veth('l2.tcp.4', tcp4),
-  veth('l2.pps64', smallFrames),
-  { name: 'l2.rtt', load: roundTrip, subjects: ON_VETH, reference: 'vde_switch', beside: ['bridge'] },
-  tap('l2.tap.tcp.1', tcp1, tcp1),
-  tap('l2.tap.tcp.4', tcp4, tcp4),
-  tap('l2.tap.rtt', roundTrip, tcp1),
+  veth('l2.tcp.1', tcp1, { '': { warn: 0.8, fail: 0.15 }, '.datapath': { warn: 0.4, fail: 0.08 } }),
+  veth('l2.tcp.4', tcp4, { '': { warn: 0.8, fail: 0.15 }, '.datapath': { warn: 0.35, fail: 0.05 } }),
+  veth('l2.pps64', smallFrames, {
+    '': { warn: 0.8, fail: 0.15 },
+    '.datapath': { warn: 0.45, fail: 0.08 },
+  }),
+  {
+    name: 'l2.rtt',
+    load: roundTrip,
+    subjects: ON_VETH,
+    reference: 'vde_switch',
+    beside: ['bridge'],
+    limits: { '': { warn: 1.1, fail: 4 }, '.datapath': { warn: 2, fail: 6 } },
+  },
+  veth('l2.rr', byteTrip('udp'), { '': { warn: 1.5, fail: 5 }, '.datapath': { warn: 4, fail: 20 } }),
+  veth('l2.rr.busy', busyTrip('udp'), {}),
+  tap('l2.tap.tcp.1', tcp1, tcp1, { warn: 0.8, fail: 0.15 }),
+  tap('l2.tap.tcp.4', tcp4, tcp4, { warn: 0.7, fail: 0.15 }),
+  tap('l2.tap.rtt', roundTrip, tcp1, { warn: 1.3, fail: 4 }),
 ];

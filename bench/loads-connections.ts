@@ -1,15 +1,16 @@
 /** Loads of connections rather than of bytes: how many in a second, how fast a byte returns, what one costs in memory. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Load, Sample } from './loads.ts';
+import { scaled } from './pace.ts';
 import { mostResidentBytes, residentBytes, runProgram, startProgram, stopProgram } from './processes.ts';
 import { CLIENT_PROCESSOR, pinned, SERVER_PROCESSOR } from './processors.ts';
 import { PORTS, type Rig } from './rig.ts';
 import { ownTool } from './tools.ts';
 
 const PORT = String(PORTS.connections);
-const TRIPS_MS = '500';
+const TRIPS_MS = 500;
 /** Longer: the code that opens and closes is compiled on the way */
-const RATE_MS = '1000';
+const RATE_MS = 1000;
 /** Many: beside fewer, what a garbage collector happens to hold is too much */
 const IDLE_CONNECTIONS = 4000;
 /** With a large buffer for each they stay within half of what a VM may have */
@@ -37,9 +38,9 @@ async function served<T>(rig: Rig, processor: number | undefined, work: () => Pr
 export const connectionRate = (clients: number): Load => ({
   id: `crr.${clients}`,
   unit: 'connections/s',
-  run: (rig) =>
+  run: (rig, pace) =>
     served(rig, undefined, async () => {
-      const command = tool('rate', rig.address, PORT, String(clients), RATE_MS);
+      const command = tool('rate', rig.address, PORT, String(clients), String(scaled(RATE_MS, pace)));
       const { connections, failed, ms } = JSON.parse(await runProgram(rig.client, command));
       return { value: (connections / ms) * 1000, detail: { failed } };
     }),
@@ -49,11 +50,12 @@ export const connectionRate = (clients: number): Load => ({
 export const byteTrip = (protocol: 'tcp' | 'udp'): Load => ({
   id: `rr.${protocol}`,
   unit: 'us',
-  run: (rig) =>
+  run: (rig, pace) =>
     served(rig, SERVER_PROCESSOR, async () => {
-      const command = tool('trips', protocol, rig.address, PORT, TRIPS_MS);
-      const { p50, p99 } = JSON.parse(await runProgram(rig.client, pinned(CLIENT_PROCESSOR, command)));
-      return { value: p50, detail: { p99 } };
+      const duration = String(scaled(TRIPS_MS, pace));
+      const command = tool('trips', protocol, rig.address, PORT, duration);
+      const { p50, p99, p999 } = JSON.parse(await runProgram(rig.client, pinned(CLIENT_PROCESSOR, command)));
+      return { value: p50, detail: { p99, p999 } };
     }),
 });
 

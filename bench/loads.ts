@@ -1,6 +1,7 @@
 /** The loads: what runs between the two guests of a rig for one sample. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { type Pace, scaled } from './pace.ts';
 import { runProgram, startProgram, stopProgram } from './processes.ts';
 import { CLIENT_PROCESSOR, pinned, SERVER_PROCESSOR } from './processors.ts';
 import { PORTS, type Rig } from './rig.ts';
@@ -12,16 +13,18 @@ export interface Sample {
   readonly value: number;
   /** Further figures of the same run, by name */
   readonly detail: Readonly<Record<string, number>>;
+  /** Payload moved, for loads of bulk traffic: what it costs is then told by the gigabyte */
+  readonly gigabytes?: number;
 }
 
 export interface Load {
   readonly id: string;
   readonly unit: string;
-  run(rig: Rig): Promise<Sample>;
+  run(rig: Rig, pace: Pace): Promise<Sample>;
 }
 
-/** Whole seconds: iperf3 takes a fraction for none, and none for endless */
-const TCP_SECONDS = 2;
+/** In place of a time below a second: iperf3 takes a fraction for none, and none for endless */
+const TCP_FEW_BYTES = '16M';
 const PORT = String(PORTS.iperf3);
 const UDP_PORT = 7777;
 const UDP_PAYLOAD_BYTES = 64;
@@ -35,17 +38,19 @@ const PING_INTERVAL_SECONDS = 0.005;
 export const tcp = (streams: number, direction: 'up' | 'down' = 'up'): Load => ({
   id: `tcp.${streams}.${direction}`,
   unit: 'Gbit/s',
-  async run({ client, server, address }) {
+  async run({ client, server, address }, { seconds }) {
     // One test per server process: a test that broke off cannot leave it busy.
     const command = pinned(SERVER_PROCESSOR, ['iperf3', '-s', '-p', PORT, '-1', '--forceflush']);
     const receiver = await startProgram(server, command, 'listening');
     try {
-      const time = ['-t', String(TCP_SECONDS), ...(direction === 'down' ? ['-R'] : [])];
-      const options = ['-p', PORT, ...time, '-P', String(streams), '-J'];
+      const length = seconds >= 1 ? ['-t', String(Math.floor(seconds))] : ['-n', TCP_FEW_BYTES];
+      const way = direction === 'down' ? ['-R'] : [];
+      const options = ['-p', PORT, ...length, ...way, '-P', String(streams), '-J'];
       const sender = pinned(CLIENT_PROCESSOR, ['iperf3', '-c', address, ...options]);
       const { end } = JSON.parse(await runProgram(client, sender));
       return {
         value: end.sum_received.bits_per_second / 1e9,
+        gigabytes: end.sum_received.bytes / 1e9,
         detail: { retransmits: end.sum_sent.retransmits },
       };
     } finally {
@@ -63,16 +68,17 @@ async function outputOf(child: ChildProcess): Promise<string> {
 export const smallFrames: Load = {
   id: 'pps64',
   unit: 'packets/s',
-  async run({ client, server, address }) {
+  async run({ client, server, address }, pace) {
+    const window = scaled(UDP_WINDOW_MS, pace);
     const tool = ownTool('udp-blast');
     const receiver = await startProgram(
       server,
-      pinned(SERVER_PROCESSOR, [tool, 'receive', String(UDP_PORT), String(UDP_WINDOW_MS)]),
+      pinned(SERVER_PROCESSOR, [tool, 'receive', String(UDP_PORT), String(window)]),
       'ready',
     );
     try {
       const result = outputOf(receiver);
-      const duration = String(UDP_WINDOW_MS + UDP_MARGIN_MS);
+      const duration = String(window + UDP_MARGIN_MS);
       const sender = [tool, 'send', address, String(UDP_PORT), String(UDP_PAYLOAD_BYTES), duration];
       await runProgram(client, pinned(CLIENT_PROCESSOR, sender));
       const { received, offered, ms } = JSON.parse(await result);
@@ -87,11 +93,13 @@ export const smallFrames: Load = {
 export const roundTrip: Load = {
   id: 'rtt',
   unit: 'us',
-  async run({ client, address }) {
+  async run({ client, address }, pace) {
+    const pings = scaled(PINGS, pace);
     const interval = String(PING_INTERVAL_SECONDS);
-    const output = await runProgram(client, ['ping', '-n', '-i', interval, '-c', String(PINGS), address]);
+    const output = await runProgram(client, ['ping', '-n', '-i', interval, '-c', String(pings), address]);
     const times = [...output.matchAll(/time=([\d.]+) ms/g)].map(([, ms]) => Number(ms) * 1000);
-    if (times.length < PINGS / 2) throw new Error(`ping: ${times.length} of ${PINGS} answered`);
-    return { value: percentile(times, 0.5), detail: { p99: percentile(times, 0.99) } };
+    if (times.length < pings / 2) throw new Error(`ping: ${times.length} of ${pings} answered`);
+    const detail = { p99: percentile(times, 0.99), p999: percentile(times, 0.999) };
+    return { value: percentile(times, 0.5), detail };
   },
 };

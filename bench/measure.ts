@@ -1,22 +1,28 @@
 /** Takes samples of several rigs in turn, so that what else the machine does falls on all of them alike. */
 import type { Load, Sample } from './loads.ts';
-import { cpuSeconds } from './processes.ts';
+import type { Pace } from './pace.ts';
+import { cpuSeconds, machineSeconds } from './processes.ts';
+import type { Progress } from './progress.ts';
 import type { Rig, RigName } from './rig.ts';
 import type { Holder, Row } from './row.ts';
-import { median, rounded, spread } from './statistics.ts';
+import { median, ratioInterval, rounded, spread } from './statistics.ts';
 
 /** Share of its veth figure that the bridge must reach over the TAPs: below it the TAPs' holder is what is measured. */
 const HOLDER_MINIMUM = 0.6;
+
+/** A ratio whose interval is wider than this share of it was taken in a run that something disturbed */
+const NOISY = 0.4;
 
 /** Peers are sampled when the round's number is no multiple of this: in every second, and not in the first */
 const PEER_ROUNDS = 2;
 
 export type Rigs = ReadonlyMap<RigName, Rig>;
-export type Progress = (message: string) => void;
 
 interface TimedSample extends Sample {
   /** Processor time of the process that moves the frames, seconds; none where the kernel does */
   readonly cpu: number | undefined;
+  /** The same of the whole machine: both ends of the load, the kernel, and what moves the frames */
+  readonly machineCpu: number;
 }
 
 type SampledRow = Pick<Row, 'name' | 'load' | 'subjects' | 'reference' | 'beside' | 'peers'>;
@@ -33,6 +39,10 @@ export interface Result {
   readonly referenceValue?: number;
   /** `value / referenceValue` */
   readonly ratio?: number;
+  /** 95 % interval of the ratio */
+  readonly interval?: readonly [number, number];
+  /** The interval is so wide that the machine was busy with something else */
+  readonly noisy?: true;
   readonly samples: number;
   /** Range of the samples relative to their median */
   readonly spread: number;
@@ -44,16 +54,20 @@ export interface Result {
    * processor seconds per sample
    */
   readonly rigs: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** The samples themselves, by rig */
+  readonly series: Readonly<Record<string, readonly number[]>>;
 }
 
-async function timed(load: Load, rig: Rig): Promise<TimedSample> {
+async function timed(load: Load, rig: Rig, pace: Pace): Promise<TimedSample> {
+  const machineBefore = machineSeconds();
   const before = rig.pid === undefined ? undefined : cpuSeconds(rig.pid);
-  const sample = await load.run(rig);
+  const sample = await load.run(rig, pace);
   const cpu = rig.pid === undefined ? undefined : cpuSeconds(rig.pid) - before!;
-  return { ...sample, cpu };
+  return { ...sample, cpu, machineCpu: machineSeconds() - machineBefore };
 }
 
-const middle = (samples: readonly Sample[]): number => median(samples.map(({ value }) => value));
+const values = (samples: readonly Sample[]): number[] => samples.map(({ value }) => value);
+const middle = (samples: readonly Sample[]): number => median(values(samples));
 
 function summary(
   samples: readonly TimedSample[],
@@ -66,25 +80,42 @@ function summary(
     figures[name] = rounded(median(samples.map(({ detail }) => detail[name]!)));
   }
   if (samples[0]!.cpu !== undefined) figures.cpuSeconds = rounded(median(samples.map(({ cpu }) => cpu!)));
-  figures.spread = rounded(spread(samples.map(({ value }) => value)));
+  const perGigabyte = (seconds: (sample: TimedSample) => number) =>
+    rounded(median(samples.map((sample) => seconds(sample) / sample.gigabytes!)));
+  if (samples[0]!.gigabytes !== undefined) {
+    figures.machineCpuPerGB = perGigabyte(({ machineCpu }) => machineCpu);
+    if (samples[0]!.cpu !== undefined) figures.cpuPerGB = perGigabyte(({ cpu }) => cpu!);
+  }
+  figures.spread = rounded(spread(values(samples)));
   return figures;
 }
 
-function compared(value: number, reference: RigName | undefined, referenceValue: number | undefined) {
-  if (reference === undefined || referenceValue === undefined) return {};
-  return { reference, referenceValue: rounded(referenceValue), ratio: rounded(value / referenceValue) };
+function compared(samples: readonly Sample[], reference: RigName | undefined, series: Series) {
+  if (reference === undefined) return {};
+  const references = series.get(reference)!;
+  const ratio = middle(samples) / middle(references);
+  const [low, high] = ratioInterval(values(samples), values(references));
+  return {
+    reference,
+    referenceValue: rounded(middle(references)),
+    ratio: rounded(ratio),
+    interval: [rounded(low), rounded(high)] as const,
+    ...((high - low) / ratio > NOISY ? { noisy: true as const } : {}),
+  };
 }
 
 export class Measurement {
   readonly #rigs: Rigs;
   readonly #samples: number;
+  readonly #pace: Pace;
   readonly #progress: Progress;
   /** What the bridge reached over the TAPs relative to veths, by load */
   readonly #holderShares = new Map<string, number>();
 
-  constructor(rigs: Rigs, samples: number, progress: Progress) {
+  constructor(rigs: Rigs, samples: number, pace: Pace, progress: Progress) {
     this.#rigs = rigs;
     this.#samples = samples;
+    this.#pace = pace;
     this.#progress = progress;
   }
 
@@ -103,11 +134,12 @@ export class Measurement {
         name: `${name}${suffix}`,
         unit: load.unit,
         value: rounded(middle(samples)),
-        ...compared(middle(samples), reference, referenceValue),
+        ...compared(samples, reference, series),
         samples: this.#samples,
-        spread: rounded(spread(samples.map(({ value }) => value))),
+        spread: rounded(spread(values(samples))),
         ...(share < HOLDER_MINIMUM ? { void: true, reason } : {}),
         rigs,
+        series: Object.fromEntries(taken.map(([rig, all]) => [rig, values(all).map(rounded)])),
       };
     });
   }
@@ -130,7 +162,7 @@ export class Measurement {
   }
 
   async #one(label: string, load: Load, rigName: RigName): Promise<TimedSample> {
-    const sample = await timed(load, this.#rigs.get(rigName)!);
+    const sample = await timed(load, this.#rigs.get(rigName)!, this.#pace);
     this.#progress(`${label} ${rigName}: ${rounded(sample.value)} ${load.unit}`);
     return sample;
   }

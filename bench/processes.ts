@@ -65,6 +65,13 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[UTIME]) + Number(fields[UTIME + 1])) / TICKS_PER_SECOND;
 }
 
+/** Time that all processors of the machine together have not been idle since it started, seconds (/proc/stat). */
+export function machineSeconds(): number {
+  const [line] = readFileSync('/proc/stat', 'utf8').split('\n', 1);
+  const [user, nice, system, , , irq, softirq] = line!.split(/\s+/).slice(1).map(Number) as number[];
+  return (user! + nice! + system! + irq! + softirq!) / TICKS_PER_SECOND;
+}
+
 function memoryOf(pid: number, field: string): number {
   const [, kilobytes] = new RegExp(`^${field}:\\s*(\\d+) kB`, 'm').exec(
     readFileSync(`/proc/${pid}/status`, 'utf8'),

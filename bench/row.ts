@@ -1,4 +1,5 @@
 /** A row of the results: one load on several rigs, sampled in the same rounds. */
+import type { Limits } from './limits.ts';
 import type { Load } from './loads.ts';
 import type { RigName } from './rig.ts';
 
@@ -15,6 +16,8 @@ export interface Row {
   readonly peers?: readonly RigName[];
   /** The TAPs' holder must not be the bottleneck for the row to count */
   readonly holder?: Holder;
+  /** What the ratios must keep, by the suffix of the subject */
+  readonly limits?: Readonly<Record<string, Limits>>;
 }
 
 /** How the holder of the TAPs is judged: what the kernel reaches over them against what it reaches over veths. */

@@ -14,6 +14,7 @@ const ORDER = [
   ['telemetry'],
   ['port'],
   ['switch'],
+  ['capture'],
   ['gateway'],
   ['forward'],
   ['fastpath'],

@@ -4,6 +4,7 @@ import { type TSchema, Type } from 'typebox';
 import type { ControlPlane } from '../control/contract.ts';
 import { TapswitchError } from '../errors.ts';
 import * as resources from '../resources/resources.ts';
+import { EVENTS_PATH } from './events-socket.ts';
 import type { Metrics } from './metrics.ts';
 import { notFound, PROBLEM_TYPE } from './problem.ts';
 
@@ -30,6 +31,19 @@ const WaitQuery = Type.Object(
         maximum: LONGEST_WAIT_SECONDS,
         description: `Seconds (default ${DEFAULT_WAIT_SECONDS})`,
       }),
+    ),
+  },
+  closed,
+);
+
+const EventsQuery = Type.Object(
+  {
+    since: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Sequence number of the last event known' }),
+    ),
+    run: Type.Optional(Type.String({ description: 'Run of the daemon that it belongs to' })),
+    follow: Type.Optional(
+      Type.Boolean({ description: 'Whether to go on with what happens (default true), or to end with 1000' }),
     ),
   },
   closed,
@@ -64,7 +78,7 @@ const failure = {
 export function operation(
   operationId: string,
   summary: string,
-  answers: Readonly<Record<number, TSchema>>,
+  answers: Readonly<Record<number, TSchema | object>>,
   parts: FastifySchema = {},
 ): { schema: FastifySchema } {
   const response = { ...answers, default: failure };
@@ -239,6 +253,20 @@ function daemonRoutes(app: FastifyInstance, { plane, metrics }: RouteContext): v
     (_request, reply) => {
       const health = plane.health();
       return reply.code(health.status === 'ok' ? 200 : 503).send(health);
+    },
+  );
+  // The upgrade itself never comes here, see events-socket.ts.
+  app.get(
+    EVENTS_PATH,
+    operation(
+      'events',
+      'A WebSocket with an event in each message: those since a number, if given, then what happens',
+      { 200: resources.Event },
+      { querystring: EventsQuery },
+    ),
+    async (_request, reply) => {
+      reply.header('upgrade', 'websocket').header('connection', 'upgrade');
+      throw new TapswitchError('UPGRADE_REQUIRED', 'Events come over a WebSocket', 'Open it as a WebSocket.');
     },
   );
   const text = { description: 'Exposition format', content: { 'text/plain': { schema: Type.String() } } };

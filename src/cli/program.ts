@@ -1,5 +1,6 @@
 /** The tree of commands. */
 import { Command } from 'commander';
+import { captureCommand } from './capture.ts';
 import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
@@ -31,6 +32,7 @@ export function createProgram(version: string): Command {
     ...tableCommands(),
     ...liveCommands(),
     diagnoseCommand(),
+    captureCommand(),
     configCommand(),
     doctorCommand(),
     completionCommand(),

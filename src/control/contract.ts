@@ -1,5 +1,6 @@
 /** What the API may ask of the daemon. `Daemon` (daemon.ts) is it; tests of the API have others. */
 import type { Duplex } from 'node:stream';
+import type { Capture, CaptureOptions } from '../index.ts';
 import type {
   Diagnosis,
   Drop,
@@ -39,6 +40,9 @@ export interface EventSource {
   subscribe(heard: (event: Event) => void): () => void;
 }
 
+/** What is captured; see CaptureOptions of the library. */
+export type CaptureRequest = Omit<CaptureOptions, 'mayCome'>;
+
 export interface ControlPlane {
   readonly events: EventSource;
   networks(): Network[];
@@ -51,6 +55,8 @@ export interface ControlPlane {
   addForward(id: string, request: ForwardRequest): Promise<Forward[]>;
   removeForward(id: string, spec: string, options: { readonly reset: boolean }): Promise<void>;
   flows(id: string): Promise<Flow[]>;
+  /** Begins a capture, of VMs whose TAP is yet to come, too. Throws FILTER_INVALID, CAPTURE_LIMIT. */
+  capture(request: CaptureRequest): Promise<Capture>;
   fdb(): FdbEntry[];
   drops(): Drop[];
   leases(): Lease[];

@@ -16,7 +16,7 @@ import { startSwitch } from '../engine/create-switch.ts';
 import { withLinks } from '../engine/namespace.ts';
 import { keepsPorts } from '../engine/networks.ts';
 import type { Switch } from '../engine/switch.ts';
-import type { Logger, PortState } from '../index.ts';
+import type { Capture, Logger, PortState } from '../index.ts';
 import type {
   Diagnosis,
   Drop,
@@ -33,10 +33,11 @@ import type {
   Vm,
   VmRequest,
 } from '../resources/resources.ts';
-import type { ControlPlane, DialOptions } from './contract.ts';
+import type { CaptureRequest, ControlPlane, DialOptions } from './contract.ts';
 import { EventLog } from './event-log.ts';
 import { FlightRecorder } from './flight-recorder.ts';
 import { Observer } from './observer.ts';
+import { OwnTaps } from './own-taps.ts';
 import { PortDialer } from './port-dialer.ts';
 import { StateStore } from './state-store.ts';
 import { dropsOf, fdbEntry, leaseOf, networkView, vmView } from './views.ts';
@@ -98,6 +99,7 @@ export class Daemon implements ControlPlane {
     const store = await StateStore.open(stateDirectory);
     let daemon: Daemon | undefined;
     try {
+      const taps = new OwnTaps(stateDirectory, log);
       const made = await startSwitch(config.switch, log, {
         port: (id, change) => {
           if (change !== 'present') dialer.forget(id);
@@ -107,7 +109,8 @@ export class Daemon implements ControlPlane {
         workerReplaced: (worker) => events.add({ type: 'worker-replaced', worker }),
         link: (name, present) => daemon?.linkSeen(name, present),
       });
-      daemon = new Daemon(options, { switch: made, store, events, observer, recorder, dialer });
+      const parts = { switch: made, store, events, observer, recorder, dialer, taps };
+      daemon = new Daemon(options, parts);
       await daemon.#restore();
       return daemon;
     } catch (error) {
@@ -120,6 +123,7 @@ export class Daemon implements ControlPlane {
   async #restore(): Promise<void> {
     for (const id of this.#config.switch.vms.keys()) this.#registry.adopt(id, 'config');
     for (const [id, stored] of this.#store.vms) await this.#registry.restore(id, stored);
+    this.#registry.removeOrphans();
     const names = withLinks(undefined, (links) => links.links().map(({ name }) => name));
     for (const name of names) this.linkSeen(name, true);
     await this.#registry.settled();
@@ -165,6 +169,11 @@ export class Daemon implements ControlPlane {
   async flows(id: string): Promise<Flow[]> {
     this.#registry.known(id);
     return this.#switch.flows(id);
+  }
+
+  async capture(request: CaptureRequest): Promise<Capture> {
+    for (const id of request.vms ?? []) this.#registry.known(id);
+    return this.#switch.capture({ ...request, mayCome: true });
   }
 
   /** Whether the VM's address was said when it was asked for. */
@@ -315,4 +324,5 @@ export interface Parts {
   readonly observer: Observer;
   readonly recorder: FlightRecorder;
   readonly dialer: PortDialer;
+  readonly taps: OwnTaps;
 }

@@ -6,21 +6,21 @@
  * appears is attached once: work on one VM is done in the order it was asked for.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { formatForward } from '../config/forwards.ts';
 import { DEFAULT_NETWORK, ID_RULE, INTERFACE_NAME_RULE, isId, isInterfaceName } from '../config/names.ts';
 import type { VmInput } from '../config/schema.ts';
 import type { AutoAttachRule } from '../config/service.ts';
-import { withLinks } from '../engine/namespace.ts';
 import type { Switch } from '../engine/switch.ts';
-import { explaining } from '../engine/system-errors.ts';
 import { TapswitchError } from '../errors.ts';
 import type { Logger, PortState } from '../index.ts';
 import type { Forward, ForwardRequest, Generation, Vm, VmRequest } from '../resources/resources.ts';
-import { createPersistentTap, removePersistentTap } from '../sys/tun.ts';
 import type { EventLog } from './event-log.ts';
 import { matches } from './glob.ts';
 import type { Observer } from './observer.ts';
+import type { OwnTaps } from './own-taps.ts';
 import type { PortDialer } from './port-dialer.ts';
 import type { StateStore, StoredVm } from './state-store.ts';
+import { withoutForwards } from './stored-forwards.ts';
 import type { VmFacts } from './views.ts';
 
 interface Entry {
@@ -37,9 +37,8 @@ interface RegistryParts {
   readonly events: EventLog;
   readonly observer: Observer;
   readonly dialer: PortDialer;
+  readonly taps: OwnTaps;
 }
-
-const specOf = (request: ForwardRequest): string => (typeof request === 'string' ? request : request.listen);
 
 function tapOf(id: string, request: VmRequest): string {
   const tap = request.tap ?? `fc-${id}`;
@@ -49,10 +48,6 @@ function tapOf(id: string, request: VmRequest): string {
     `vms.${id}.tap: ${tap} is no interface name`,
     INTERFACE_NAME_RULE,
   );
-}
-
-function tapExists(name: string, netns: string | undefined): boolean {
-  return withLinks(netns, (links) => links.linkByName(name) !== undefined);
 }
 
 export class VmRegistry {
@@ -206,14 +201,16 @@ export class VmRegistry {
     if (entry !== undefined && entry.origin !== 'api') throw this.#configuredError(id, entry);
     const before = entry?.stored;
     const isAttached = this.#isAttached(id);
-    if (before !== undefined && isAttached && isDeepStrictEqual(before.request, request)) return false;
+    const isSame = before?.without === undefined && isDeepStrictEqual(before?.request, request);
+    if (isSame && isAttached) return false;
     if (before !== undefined && isAttached) await this.#parts.switch.detach(id);
+    const keepsTap = before !== undefined && tapOf(id, before.request) === tapOf(id, request);
     const madeTap = this.#makeTap(id, request);
     const stored: StoredVm = {
       request,
       added: before?.added ?? [],
       generation: before?.generation ?? 0,
-      ownsTap: madeTap || (before?.ownsTap ?? false),
+      ownsTap: madeTap || (keepsTap && before.ownsTap),
     };
     try {
       await this.#attach(id, stored);
@@ -223,6 +220,7 @@ export class VmRegistry {
       throw error;
     }
     this.#enter(id, { origin: 'api', stored });
+    if (before?.ownsTap && !keepsTap) this.#parts.taps.remove(tapOf(id, before.request));
     this.#parts.events.add({ type: before === undefined ? 'vm-added' : 'vm-changed', vm: id });
     return before === undefined;
   }
@@ -230,7 +228,7 @@ export class VmRegistry {
   /** What it was before is what stays. `madeTap`: the request whose TAP was made for it. */
   async #putBack(id: string, before: StoredVm | undefined, madeTap: VmRequest | undefined): Promise<void> {
     if (this.#isAttached(id)) await this.#parts.switch.detach(id);
-    if (madeTap !== undefined) this.#removeTap(id, madeTap);
+    if (madeTap !== undefined) this.#parts.taps.remove(tapOf(id, madeTap));
     if (before !== undefined) await this.#attach(id, before).catch(() => {});
   }
 
@@ -239,32 +237,26 @@ export class VmRegistry {
     return new TapswitchError('VM_CONFIGURED', `VM ${id} is there by ${by}`, 'Change that, and reload.');
   }
 
-  async #attach(id: string, { request, added }: StoredVm): Promise<void> {
+  async #attach(id: string, { request, added, without = [] }: StoredVm): Promise<void> {
     const { createTap: _, tap: __, forwards = [], ...input } = request;
     await this.#parts.switch.attach(id, {
       ...input,
       tap: tapOf(id, request),
       forwards: [...forwards, ...added],
+      without,
     });
   }
 
   #makeTap(id: string, { createTap, netns, ...request }: VmRequest): boolean {
     const tap = tapOf(id, request);
-    if (createTap === undefined) return false;
-    if (netns !== undefined) {
-      if (tapExists(tap, netns)) return false;
-      const message = `vms.${id}.createTap: only in the daemon's own network namespace`;
-      throw new TapswitchError('CONFIG_INVALID', message, 'Make the TAP there, and leave createTap out.');
-    }
-    return explaining('CAP_NET_ADMIN', () => createPersistentTap(tap, createTap));
+    return createTap === undefined ? false : this.#parts.taps.make(id, tap, createTap, netns);
   }
 
-  #removeTap(id: string, request: VmRequest): void {
-    const tap = tapOf(id, request);
-    try {
-      removePersistentTap(tap);
-    } catch (error) {
-      this.#log.warn({ vm: id, tap, err: (error as Error).message }, 'TAP stays: somebody holds it');
+  /** Removes TAPs that were made for VMs which are not there, since we were killed in between. */
+  removeOrphans(): void {
+    for (const tap of [...this.#parts.taps.names]) {
+      const owner = this.#entries.get(this.#byTap.get(tap) ?? '');
+      if (owner?.stored?.ownsTap !== true) this.#parts.taps.remove(tap);
     }
   }
 
@@ -277,7 +269,7 @@ export class VmRegistry {
       if (entry.origin !== 'api') throw this.#configuredError(id, entry);
       await this.#parts.store.delete(id);
       await this.#remove(id);
-      if (entry.stored?.ownsTap) this.#removeTap(id, entry.stored.request);
+      if (entry.stored?.ownsTap) this.#parts.taps.remove(tapOf(id, entry.stored.request));
     });
   }
 
@@ -354,18 +346,23 @@ export class VmRegistry {
     this.known(id);
     await this.#inTurn(id, async () => {
       const before = this.#parts.switch.forwards(id);
-      await this.#parts.switch.removeForward(id, spec, { reset });
+      const removed = await this.#parts.switch.removeForward(id, spec, { reset });
       const left = new Set(
         this.#parts.switch.forwards(id).map(({ host, protocol }) => `${protocol} ${host}`),
       );
       const gone = before.filter(
         ({ host, protocol, identity }) => !identity && !left.has(`${protocol} ${host}`),
       );
-      await this.#changeStored(id, ({ request, added, ...stored }) => ({
-        ...stored,
-        request: { ...request, forwards: (request.forwards ?? []).filter((one) => specOf(one) !== spec) },
-        added: added.filter((one) => specOf(one) !== spec),
-      }));
+      await this.#changeStored(id, ({ request, added, without = [], ...stored }) => {
+        const rest = [...removed];
+        const kept = {
+          request: { ...request, forwards: withoutForwards(request.forwards ?? [], rest) },
+          added: withoutForwards(added, rest),
+        };
+        // What nobody asked for by itself came with the profile.
+        const all = [...without, ...rest.map(formatForward)];
+        return { ...stored, ...kept, ...(all.length > 0 && { without: all }) };
+      });
       for (const { host, guestPort } of gone) {
         this.#parts.events.add({ type: 'forward-removed', vm: id, host, port: guestPort });
       }

@@ -215,6 +215,43 @@ export const Lease = Type.Object(
 
 /** Where on the way to a port in a VM something failed. */
 export const HOPS = ['vm', 'tap', 'guest', 'port'] as const;
+export const DEFAULT_LINK_SECONDS = 3600;
+const MAX_LINK_SECONDS = 86_400;
+
+export const LinkRequest = Type.Object(
+  {
+    port: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 65_535,
+        description: 'Port of the guest it is for; all where absent',
+      }),
+    ),
+    path: Type.Optional(
+      Type.String({
+        maxLength: 2048,
+        description: "The service's path it leads to, with its query (default /)",
+      }),
+    ),
+    expiresIn: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MAX_LINK_SECONDS,
+        description: `Seconds it holds (default ${DEFAULT_LINK_SECONDS})`,
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'What a link is to be for' },
+);
+
+export const Link = Type.Object(
+  {
+    url: Type.String({ description: 'To be opened by a browser; whoever has it can reach the VM' }),
+    expires: Type.String({ description: 'RFC 3339, UTC' }),
+  },
+  { additionalProperties: false },
+);
+
 export type Hop = (typeof HOPS)[number];
 
 export const Reached = Type.Object(
@@ -310,3 +347,5 @@ export type Generation = Static<typeof Generation>;
 export type Health = Static<typeof Health>;
 export type Reloaded = Static<typeof Reloaded>;
 export type Problem = Static<typeof Problem>;
+export type LinkRequest = Static<typeof LinkRequest>;
+export type Link = Static<typeof Link>;

@@ -1,8 +1,9 @@
 /** A control plane without a switch, for tests of the API: VMs in a map, events from the test. */
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ControlPlane, DialOptions, EventSource } from '../../src/control/contract.ts';
+import type { CaptureRequest, ControlPlane, DialOptions, EventSource } from '../../src/control/contract.ts';
 import { type ErrorCode, TapswitchError } from '../../src/errors.ts';
+import type { Capture } from '../../src/index.ts';
 import type { Event, Forward, ForwardRequest, Vm, VmRequest } from '../../src/resources/resources.ts';
 
 const KEPT = 1000;
@@ -109,6 +110,25 @@ export class FakePlane implements ControlPlane {
   async removeForward(id: string, spec: string, options: { reset: boolean }) {
     this.vm(id).forwards.pop();
     this.calls.push(['removeForward', id, spec, options]);
+  }
+
+  /** Captures asked for that run */
+  readonly captures = new Set<CaptureRequest>();
+
+  async capture(request: CaptureRequest): Promise<Capture> {
+    this.calls.push(['capture', request]);
+    for (const id of request.vms ?? []) this.vm(id);
+    this.captures.add(request);
+    const stopping = new AbortController();
+    const { captures } = this;
+    async function* pieces() {
+      yield Buffer.from('first');
+      await sleep(60_000, undefined, { signal: stopping.signal }).catch(() => {});
+      captures.delete(request);
+      yield Buffer.from('last');
+    }
+    const stop = () => stopping.abort();
+    return { written: 0, lost: 0, stop, [Symbol.asyncIterator]: pieces };
   }
 
   async flows(id: string) {

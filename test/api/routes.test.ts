@@ -175,7 +175,9 @@ describe('bad input', () => {
     ['GET', '/v1/vms/%zz', 400],
     ['GET', '/v1/networks/other', 404],
     ['DELETE', '/v1/vms/none', 404],
-    ['PATCH', '/v1/vms/vm1', 404],
+    ['PATCH', '/v1/vms/vm1', 405],
+    ['PUT', '/v1/networks', 405],
+    ['GET', '/v1/events', 426],
     ['DELETE', '/v1/vms/vm1/forwards', 400],
   ])('%s %s -> %i', async (method, path, expected) => {
     const { status, json } = await stage.ask(method, path);

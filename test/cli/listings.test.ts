@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { runIn } from '../../src/lab/process.ts';
 import { scratch, tapswitch } from '../lib/engine-command.ts';
 import { type FakeApi, startFakeApi } from '../lib/fake-api.ts';
 
@@ -82,8 +81,3 @@ test('diagnose -> hops and verdict, status 69; --json -> the whole; healthy -> s
   expect((await run('diagnose', 'b')).status).toBe(0);
   expect((await run('diagnose', 'a', '--port', '0')).status).toBe(2);
 }, 20_000);
-
-test('completion bash -> bash reads it', async () => {
-  const { stdout } = await run('completion', 'bash');
-  expect(await runIn(undefined, ['bash', '-n'], { input: stdout })).toMatchObject({ status: 0, stderr: '' });
-});

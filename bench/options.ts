@@ -1,0 +1,77 @@
+/** What the command line asks for. */
+import { parseArgs } from 'node:util';
+import { FULL, type Pace, QUICK, SMOKE } from './pace.ts';
+import type { Row } from './row.ts';
+import { QUICK_ROWS, SETS } from './sets.ts';
+
+export const USAGE = `usage: npm run bench -- [${Object.keys(SETS).join('] [')}] [--only NAME]... [--quick] [--samples N]
+       [--no-peers] [--check] [--save] [--json]`;
+
+const DEFAULT_SAMPLES = 5;
+const QUICK_SAMPLES = 3;
+
+export interface Options {
+  readonly rows: readonly Row[];
+  readonly samples: number;
+  readonly pace: Pace;
+  /** Measures other programs too */
+  readonly peers: boolean;
+  readonly json: boolean;
+  /** Compares the ratios with their limits and the baseline; the status tells */
+  readonly check: boolean;
+  /** Writes the results into the baseline of this kind of machine */
+  readonly save: boolean;
+}
+
+/** `forward.crr` stands for `forward.crr.1` and `forward.crr.8` */
+const isMeant = (name: string, only: string): boolean => name === only || name.startsWith(`${only}.`);
+
+function rowsOf(sets: readonly string[], only: readonly string[] | undefined, quick: boolean): Row[] {
+  const known = (sets.length === 0 ? Object.keys(SETS) : sets).flatMap((name) => {
+    const rows = SETS[name];
+    if (rows === undefined) throw new Error(`no set ${name}, there is ${Object.keys(SETS).join(', ')}`);
+    return rows;
+  });
+  for (const name of only ?? []) {
+    if (!known.some((row) => isMeant(row.name, name))) {
+      throw new Error(`no row ${name}, there is ${known.map((row) => row.name).join(', ')}`);
+    }
+  }
+  const asked = known.filter(({ name }) => only?.some((each) => isMeant(name, each)) ?? true);
+  // Named rows are measured as they are: --quick then only says how long
+  const chosen = quick && only === undefined ? asked.filter(({ name }) => QUICK_ROWS.includes(name)) : asked;
+  if (chosen.length === 0) throw new Error(`--quick has no row of ${sets.join(', ')}`);
+  return chosen;
+}
+
+/** @throws Error naming what is wrong with the arguments */
+export function readOptions(args: readonly string[]): Options {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true },
+      samples: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      smoke: { type: 'boolean', default: false },
+      'no-peers': { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
+      save: { type: 'boolean', default: false },
+    },
+  });
+  const { quick, smoke, save } = values;
+  const samples = Number(values.samples ?? (quick ? QUICK_SAMPLES : DEFAULT_SAMPLES));
+  if (!Number.isInteger(samples) || samples < 1)
+    throw new Error(`--samples ${values.samples}: not a number above 0`);
+  if (save && smoke) throw new Error('--smoke measures nothing that could be saved');
+  return {
+    rows: rowsOf(positionals, values.only, quick),
+    samples,
+    pace: smoke ? SMOKE : quick ? QUICK : FULL,
+    peers: !values['no-peers'] && !quick,
+    json: values.json,
+    check: values.check,
+    save,
+  };
+}

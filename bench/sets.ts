@@ -1,0 +1,29 @@
+/** Every set of rows by its name, and the dozen of `--quick`. */
+import { CONTROL } from './control.ts';
+import { FORWARD } from './forward.ts';
+import { L2 } from './l2.ts';
+import { NAT } from './nat.ts';
+import type { Row } from './row.ts';
+
+export const SETS: Readonly<Record<string, readonly Row[]>> = {
+  l2: L2,
+  forward: FORWARD,
+  nat: NAT,
+  control: CONTROL,
+};
+
+/** One of each kind of traffic on each way through the switch: three samples of a second stay under 4 minutes */
+export const QUICK_ROWS: readonly string[] = [
+  'l2.tcp.1',
+  'l2.tcp.4',
+  'l2.pps64',
+  'l2.rtt',
+  'l2.rr',
+  'l2.tap.tcp.1',
+  'forward.tcp.in',
+  'forward.tcp.out',
+  'forward.crr.1',
+  'forward.rr',
+  'nat.tcp.up',
+  'nat.udp.rr',
+];

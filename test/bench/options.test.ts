@@ -1,0 +1,47 @@
+import { describe, expect, test } from 'vitest';
+import { readOptions } from '../../bench/options.ts';
+import { QUICK_ROWS, SETS } from '../../bench/sets.ts';
+
+const names = (...args: string[]) => readOptions(args).rows.map(({ name }) => name);
+const every = Object.values(SETS)
+  .flat()
+  .map(({ name }) => name);
+
+describe('arguments of the bench', () => {
+  test('none -> every row, 5 samples', () => {
+    expect(names()).toEqual(every);
+    expect(readOptions([])).toMatchObject({ samples: 5, peers: true, check: false, save: false });
+  });
+
+  test('names of rows -> each once', () => {
+    expect(new Set(every).size).toBe(every.length);
+  });
+
+  test('--only with the head of names -> those rows', () => {
+    expect(names('--only', 'forward.crr', '--only', 'l2.rtt')).toEqual([
+      'l2.rtt',
+      'forward.crr.1',
+      'forward.crr.8',
+    ]);
+  });
+
+  test('--quick -> the dozen, 3 samples, shorter; with names those', () => {
+    expect(names('--quick')).toEqual(QUICK_ROWS);
+    expect(QUICK_ROWS).toHaveLength(12);
+    expect(readOptions(['--quick'])).toMatchObject({ samples: 3, pace: { seconds: 1 }, peers: false });
+    expect(names('--quick', '--only', 'nat.tcp.down')).toEqual(['nat.tcp.down']);
+    expect(names('nat', '--quick')).toEqual(['nat.tcp.up', 'nat.udp.rr']);
+  });
+
+  test.each([
+    [['l3'], 'no set l3'],
+    [['l2', '--only', 'nat.tcp.up'], 'no row nat.tcp.up'],
+    [['--samples', '0'], '--samples 0'],
+    [['--samples', 'some'], '--samples some'],
+    [['control', '--quick'], 'no row of control'],
+    [['--save', '--smoke'], '--smoke'],
+    [['--fast'], '--fast'],
+  ])('%j -> refused, named', (args, part) => {
+    expect(() => readOptions(args)).toThrow(part);
+  });
+});

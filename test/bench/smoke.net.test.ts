@@ -1,0 +1,64 @@
+/** The bench as a contributor runs it, with samples too short to mean anything. */
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+function bench(...args: string[]) {
+  return spawnSync(process.execPath, ['scripts/bench.mjs', ...args], { cwd: ROOT, encoding: 'utf8' });
+}
+
+const scratchFolders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('tapswitch-bench-'));
+
+const ROWS = ['l2.tcp.1', 'l2.rr', 'forward.tcp.in', 'nat.udp.rr'];
+
+test('a row of each set -> header and results, compared and checked, nothing left behind', () => {
+  const before = scratchFolders();
+  const only = ROWS.flatMap((row) => ['--only', row]);
+  const run = bench(
+    'l2',
+    'forward',
+    'nat',
+    '--json',
+    '--smoke',
+    '--no-peers',
+    '--samples',
+    '1',
+    '--check',
+    ...only,
+  );
+  const lines = run.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const [about, ...results] = lines;
+  expect(about, run.stderr).toMatchObject({ bench: 'tapswitch', node: process.version, samples: 1 });
+  expect(about.tools.iperf3).toContain('iperf');
+  const names = results.map(({ name }) => name);
+  expect(names).toEqual([
+    'l2.tcp.1',
+    'l2.tcp.1.datapath',
+    'l2.rr',
+    'l2.rr.datapath',
+    'forward.tcp.in',
+    'nat.udp.rr',
+  ]);
+  for (const result of results) {
+    expect(result.ratio, result.name).toBeGreaterThan(0);
+    expect(result.interval).toEqual([result.ratio, result.ratio]);
+    expect(run.stderr).toMatch(new RegExp(`(ok|warn|fail) +${result.name}: ratio `));
+  }
+  expect(results[0].rigs.bridge.machineCpuPerGB).toBeGreaterThan(0);
+  expect(results[2].rigs.tapswitch.p999).toBeGreaterThanOrEqual(results[2].rigs.tapswitch.p99);
+  expect(scratchFolders()).toEqual(before);
+}, 180_000);
+
+test('a row that does not exist -> status 2, what there is', () => {
+  const run = bench('--only', 'l2.tcp.9');
+  expect(run.status).toBe(2);
+  expect(run.stderr).toContain('no row l2.tcp.9');
+  expect(run.stderr).toContain('usage:');
+}, 120_000);
