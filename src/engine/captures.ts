@@ -58,6 +58,8 @@ export class Captures {
   readonly #vms: AttachedVms;
   readonly #networks: Networks;
   readonly #running = new Map<number, Running>();
+  /** Of VMs' ports, as asked for since a VM last came or went */
+  readonly #labels = new Map<number, PortLabel>();
   #nextNumber = 1;
 
   constructor(engine: Engine, vms: AttachedVms, networks: Networks) {
@@ -104,6 +106,7 @@ export class Captures {
 
   /** Tells the captures of a VM that has come or gone. */
   async follow(): Promise<void> {
+    this.#labels.clear();
     await Promise.all([...this.#running.values()].map((running) => this.#tell(running)));
   }
 
@@ -136,10 +139,14 @@ export class Captures {
   }
 
   #label(number: number): PortLabel | undefined {
-    for (const { number: own, vm } of this.#vms) {
-      if (own === number)
-        return { name: vm.id, description: `VM ${vm.id}, TAP ${vm.tap}, network ${vm.network}` };
+    if (this.#labels.size === 0) {
+      for (const { number: own, vm } of this.#vms) {
+        const description = `VM ${vm.id}, TAP ${vm.tap}, network ${vm.network}`;
+        this.#labels.set(own, { name: vm.id, description });
+      }
     }
+    const label = this.#labels.get(number);
+    if (label !== undefined) return label;
     for (const { number: own, config, network } of this.#networks.hostPorts) {
       if (own === number) return { name: config.name, description: `host port of network ${network.name}` };
     }

@@ -56,6 +56,10 @@ const CALLS: Readonly<
   createLink: (it) => it.createLink('a', { port: 80, path: '/', expiresIn: 60 }),
   reload: (it) => it.reload(),
   health: (it) => it.health(),
+  capture: async (it) => {
+    const limits = { filter: 'tcp', snaplen: 96, duration: 5, count: 7 };
+    for await (const _ of it.capture({ vms: ['a'], ...limits }));
+  },
 };
 
 test('the calls that are checked are those the client has', () => {
