@@ -1,23 +1,24 @@
 /** The rows of the forward set: from the host to a guest. */
 import type { Limits } from './limits.ts';
 import { type Load, tcp } from './loads.ts';
+import { busyTrip } from './loads-busy.ts';
 import { activeMemory, byteTrip, connectionRate, idleMemory } from './loads-connections.ts';
 import type { RigName } from './rig.ts';
 import type { Row } from './row.ts';
 
-const PEERS: readonly RigName[] = ['pasta', 'socat', 'slirp4netns'];
+const PEERS: readonly RigName[] = ['dnat', 'pasta', 'socat', 'slirp4netns'];
 
 const tcpIn = tcp(1);
 const tcpOut = tcp(1, 'down');
 
-const veth = (name: string, load: Load, limits: Limits): Row => ({
+const veth = (name: string, load: Load, limits?: Limits): Row => ({
   name,
   load,
   subjects: [['', 'forward']],
   reference: 'direct',
   beside: [],
   peers: PEERS,
-  limits: { '': limits },
+  ...(limits === undefined ? {} : { limits: { '': limits } }),
 });
 
 const tap = (name: string, load: Load, limits: Limits): Row => ({
@@ -44,6 +45,7 @@ export const FORWARD: readonly Row[] = [
   veth('forward.crr.1', connectionRate(1), { warn: 0.4, fail: 0.05 }),
   veth('forward.crr.8', connectionRate(8), { warn: 0.4, fail: 0.05 }),
   veth('forward.rr', byteTrip('tcp'), { warn: 2.8, fail: 15 }),
+  veth('forward.rr.busy', busyTrip('tcp')),
   tap('forward.tap.in', tcpIn, { warn: 0.5, fail: 0.08 }),
   tap('forward.tap.out', tcpOut, { warn: 0.45, fail: 0.08 }),
   memory('forward.mem.idle', idleMemory),

@@ -1,7 +1,9 @@
 /** The rows of the l2 set: each one load on two rigs, and what else is sampled beside them. */
 import type { Limits } from './limits.ts';
 import { type Load, roundTrip, smallFrames, tcp } from './loads.ts';
+import { busyTrip } from './loads-busy.ts';
 import { byteTrip } from './loads-connections.ts';
+import type { RigName } from './rig.ts';
 import type { Row } from './row.ts';
 
 const tcp1 = tcp(1);
@@ -12,12 +14,16 @@ const ON_VETH = [
   ['.datapath', 'datapath'],
 ] as const;
 
+/** What users have today: the bridge with rules or without offloads, and a userspace switch */
+const PEERS: readonly RigName[] = ['bridge-docker', 'bridge-plain', 'vde_switch'];
+
 const veth = (name: string, load: Load, limits: Readonly<Record<string, Limits>>): Row => ({
   name,
   load,
   subjects: ON_VETH,
   reference: 'bridge',
   beside: [],
+  peers: PEERS,
   limits,
 });
 
@@ -50,6 +56,7 @@ export const L2: readonly Row[] = [
     limits: { '': { warn: 1.1, fail: 4 }, '.datapath': { warn: 2, fail: 6 } },
   },
   veth('l2.rr', byteTrip('udp'), { '': { warn: 1.5, fail: 5 }, '.datapath': { warn: 4, fail: 20 } }),
+  veth('l2.rr.busy', busyTrip('udp'), {}),
   tap('l2.tap.tcp.1', tcp1, tcp1, { warn: 0.8, fail: 0.15 }),
   tap('l2.tap.tcp.4', tcp4, tcp4, { warn: 0.7, fail: 0.15 }),
   tap('l2.tap.rtt', roundTrip, tcp1, { warn: 1.3, fail: 4 }),

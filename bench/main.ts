@@ -24,6 +24,7 @@ async function buildRigs(rows: readonly Row[], peers: boolean, undo: Undo): Prom
     rigs.set(name, await buildRig(name, undo));
   }
   for (const name of new Set(peers ? rows.flatMap(({ peers = [] }) => peers) : [])) {
+    if (rigs.has(name)) continue;
     if (!isInstalled(name)) {
       report.note(`leaving out ${name}: not installed`);
       continue;

@@ -69,7 +69,7 @@ export function readOptions(args: readonly string[]): Options {
     rows: rowsOf(positionals, values.only, quick),
     samples,
     pace: smoke ? SMOKE : quick ? QUICK : FULL,
-    peers: !values['no-peers'],
+    peers: !values['no-peers'] && !quick,
     json: values.json,
     check: values.check,
     save,

@@ -17,6 +17,8 @@ const SOCAT_BUFFER_BYTES = '65536';
 const ANSWER_TIMEOUT_MS = 5000;
 
 const PROGRAMS: Readonly<Partial<Record<RigName, string>>> = {
+  'bridge-docker': 'iptables-restore',
+  'bridge-plain': 'ethtool',
   socat: 'socat',
   pasta: 'pasta',
   'pasta-out': 'pasta',

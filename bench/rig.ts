@@ -24,7 +24,7 @@ export const PORTS = { iperf3: 5201, connections: 7778 } as const;
  * The `-tap` rigs join guests on TAPs that a stand-in for a VMM holds; vde_switch has TAPs of its own; the others
  * veths. `datapath` is tapswitch without its fast path: every frame passes through TypeScript.
  */
-export type RigName = L2RigName | ForwardRigName | NatRigName | ControlRigName;
+export type RigName = L2RigName | ForwardRigName | NatRigName | ControlRigName | KernelRigName;
 
 /** Between two guests */
 export type L2RigName =
@@ -49,6 +49,12 @@ export type ForwardRigName =
 
 /** From a guest to a server outside; `pasta-out` to the host's loopback, which is what it splices */
 export type NatRigName = 'masquerade' | 'nat' | 'pasta-out' | 'slirp4netns-out';
+
+/**
+ * The kernel as users have it: a bridge with br_netfilter and rules as Docker makes them, a bridge between guests without
+ * offloads, a port of the loopback by DNAT
+ */
+export type KernelRigName = 'bridge-docker' | 'bridge-plain' | 'dnat';
 
 /** A daemon with many VMs */
 export type ControlRigName = 'daemon';

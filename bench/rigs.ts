@@ -3,10 +3,17 @@ import { createNamespace } from '../src/sys/netns.ts';
 import type { Build, Rig, RigName, Undo } from './rig.ts';
 import { CONTROL_RIGS } from './rigs-control.ts';
 import { FORWARD_RIGS } from './rigs-forward.ts';
+import { KERNEL_RIGS } from './rigs-kernel.ts';
 import { L2_RIGS } from './rigs-l2.ts';
 import { NAT_RIGS } from './rigs-nat.ts';
 
-const RIGS: Readonly<Record<RigName, Build>> = { ...L2_RIGS, ...FORWARD_RIGS, ...NAT_RIGS, ...CONTROL_RIGS };
+const RIGS: Readonly<Record<RigName, Build>> = {
+  ...L2_RIGS,
+  ...FORWARD_RIGS,
+  ...NAT_RIGS,
+  ...KERNEL_RIGS,
+  ...CONTROL_RIGS,
+};
 
 /** Builds the rig of that name; `undo` learns how to remove it. */
 export function buildRig(name: RigName, undo: Undo): Promise<Rig> {

@@ -21,6 +21,7 @@ const ORDER = [
   ['engine'],
   ['index.ts', 'resources'],
   ['vm-config'],
+  ['diagnosis'],
   ['control'],
   ['api', 'client'],
   ['lab'],

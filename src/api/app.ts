@@ -4,6 +4,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
+import { captureRoutes } from './capture-routes.ts';
 import { type LinkRoutesOptions, linkRoutes } from './guest/link-routes.ts';
 import { gvproxyRoutes } from './gvproxy.ts';
 import { refuseOtherMethods } from './methods.ts';
@@ -62,6 +63,7 @@ export async function makeApp(
   await addDocument(app, version);
   const refuseOthers = refuseOtherMethods(app);
   addRoutes(app, context);
+  captureRoutes(app, context);
   if (linking !== undefined) linkRoutes(app, linking);
   await app.register(gvproxyRoutes, { plane: context.plane }); // a scope of its own, for its parser
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());

@@ -25,6 +25,8 @@ const RING_BYTES = 4 * 1024 * 1024;
 export interface CaptureOptions {
   /** Ids; undefined for every port, those of the host and VMs to come among them */
   readonly vms?: readonly string[] | undefined;
+  /** VMs that are not attached are captured once they are, instead of VM_UNKNOWN */
+  readonly mayCome?: boolean | undefined;
   /** tcpdump's language, see docs/capture.md; '' for every frame */
   readonly filter?: string | undefined;
   /** Bytes of each frame that are kept; undefined or 0 for all */
@@ -73,7 +75,8 @@ export class Captures {
   /** Begins a capture. Throws VM_UNKNOWN, FILTER_INVALID, CAPTURE_LIMIT. */
   async begin(options: CaptureOptions): Promise<Capture> {
     const { vms: ids, filter = '', snaplen = 0, count = Infinity, durationMs = Infinity } = options;
-    for (const id of ids ?? []) if (!this.#vms.has(id)) throw unknown(id);
+    const missing = ids?.find((id) => !this.#vms.has(id));
+    if (missing !== undefined && options.mayCome !== true) throw unknown(missing);
     compileFilter(filter, new Map());
     if (this.#running.size >= MAX_CAPTURES) throw tooMany();
     const number = this.#nextNumber++;

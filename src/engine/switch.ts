@@ -151,11 +151,7 @@ export class Switch {
     }
     const { faults, without = [], ...input } = options ?? {};
     if (this.#vms.has(id)) {
-      throw new TapswitchError(
-        'VM_EXISTS',
-        `VM ${id} is attached already`,
-        'Detach it first, or use another id.',
-      );
+      throw new TapswitchError('VM_EXISTS', `VM ${id} is attached already`, 'Detach it, or use another id.');
     }
     const profiles = profilesWithout(this.#profiles, input.profile, without);
     const vm = resolveVm(id, input, this.#networks.configs, this.#vms.index, profiles);
@@ -307,6 +303,11 @@ export class Switch {
     port.collect();
     const state = portState(this.#engine, port.number, port.vm.tap, port.vm.network, port.plugged);
     return { ...state, ...this.#forwards.stateOf(id) };
+  }
+
+  /** Kind of guard in use, undefined while no VM is attached. */
+  get guard(): SwitchStats['guard'] {
+    return this.#guards.inUse;
   }
 
   /** The datapath threads. */

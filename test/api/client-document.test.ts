@@ -33,7 +33,9 @@ afterAll(async () => {
 });
 
 /** Each call there is, with everything it can be given. */
-const CALLS: Readonly<Record<Exclude<keyof Client, 'close' | 'events'>, (it: Client) => Promise<unknown>>> = {
+const CALLS: Readonly<
+  Record<Exclude<keyof Client, 'capture' | 'close' | 'events'>, (it: Client) => Promise<unknown>>
+> = {
   networks: (it) => it.networks(),
   network: (it) => it.network('default'),
   vms: (it) => it.vms(),
@@ -50,13 +52,14 @@ const CALLS: Readonly<Record<Exclude<keyof Client, 'close' | 'events'>, (it: Cli
   leases: (it) => it.leases(),
   newGeneration: (it) => it.newGeneration('a'),
   wait: (it) => it.wait('a', 80, { timeout: 5 }),
+  diagnose: (it) => it.diagnose('a', 80),
   createLink: (it) => it.createLink('a', { port: 80, path: '/', expiresIn: 60 }),
   reload: (it) => it.reload(),
   health: (it) => it.health(),
 };
 
 test('the calls that are checked are those the client has', () => {
-  const { close: _, events: __, ...calls } = client;
+  const { capture: _, close: __, events: ___, ...calls } = client;
   expect(Object.keys(CALLS).sort()).toEqual(Object.keys(calls).sort());
 });
 
@@ -77,6 +80,8 @@ test.each(Object.entries(CALLS))('%s', async (_name, call) => {
   else expect(Value.Check(schema, JSON.parse(body)), body).toBe(true);
 });
 
-test('events: the path the client opens is in the document', () => {
+test('events and captures, which are streams: the paths the client opens are in the document', () => {
+  expect(paths['/v1/capture']?.get).toBeDefined();
+  expect(paths['/v1/vms/{id}/capture']?.get).toBeDefined();
   expect(paths['/v1/events']?.get?.operationId).toBe('events');
 });

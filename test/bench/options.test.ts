@@ -28,7 +28,7 @@ describe('arguments of the bench', () => {
   test('--quick -> the dozen, 3 samples, shorter; with names those', () => {
     expect(names('--quick')).toEqual(QUICK_ROWS);
     expect(QUICK_ROWS).toHaveLength(12);
-    expect(readOptions(['--quick'])).toMatchObject({ samples: 3, pace: { seconds: 1 } });
+    expect(readOptions(['--quick'])).toMatchObject({ samples: 3, pace: { seconds: 1 }, peers: false });
     expect(names('--quick', '--only', 'nat.tcp.down')).toEqual(['nat.tcp.down']);
     expect(names('nat', '--quick')).toEqual(['nat.tcp.up', 'nat.udp.rr']);
   });

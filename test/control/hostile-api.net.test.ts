@@ -5,7 +5,9 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Client, createClient } from '../../src/client/client.ts';
+import { withRoutes } from '../../src/lab/netns-guest.ts';
 import { ask } from '../api/stage.ts';
+import { oddRequests, routesOf } from '../api/wrong-requests.ts';
 import { type Daemon, scratch, startUp } from '../lib/engine-command.ts';
 import { GatewayStage } from '../lib/gateway-stage.ts';
 
@@ -28,7 +30,8 @@ beforeEach(async () => {
   chmodSync(tokenFile, 0o600);
   const api = { listen: ['127.0.0.1:8083'], tokenFile };
   const env = { TAPSWITCH_SOCKET: socketPath, TAPSWITCH_STATE: join(files.path, 'state') };
-  const config = { networks: { default: stage.network() }, api };
+  const guestAccess = { listen: '127.0.0.1:8084', domain: 'vms.localhost' };
+  const config = { networks: { default: stage.network() }, api, guestAccess };
   daemon = await startUp(stage.host.path, config, files, { env, args: ['--log-level', 'trace'] });
 });
 
@@ -38,6 +41,8 @@ afterEach(async () => {
   await stage.end();
   files.remove();
 });
+
+const interfaces = () => withRoutes(stage.host.path, (routes) => routes.links().map(({ name }) => name));
 
 /** Connections that say nothing, as many of `count` as there is room for here. */
 async function idle(count: number): Promise<Socket[]> {
@@ -117,6 +122,21 @@ test('ids of every kind, paths with dots, bodies that are too large or no JSON -
   expect((await client.health()).status).toBe('ok');
 });
 
+test('requests derived from the OpenAPI document, odd in one place -> none is a bug, all is well afterwards', async () => {
+  const where = { socketPath };
+  const { json: document } = await ask(where, 'GET', '/openapi.json');
+  for (const { method, path, body, isWrong } of oddRequests(routesOf(document))) {
+    const { status, json } = await ask(where, method, path, body === undefined ? {} : { body });
+    const what = `${method} ${path} ${JSON.stringify(body)}`;
+    expect(`${what}: ${status} ${json?.code}`).not.toMatch(/: 500 /);
+    if (isWrong) expect(status, what).toBeLessThan(500);
+    if (isWrong) expect(status, what).toBeGreaterThanOrEqual(400);
+  }
+  for (const { id } of await client.vms()) await client.deleteVm(id);
+  expect(interfaces().filter((name) => name.startsWith('fc-'))).toEqual([]);
+  expect((await client.health()).status).toBe('ok');
+}, 120_000);
+
 test('token: right, wrong, in every place -> never in the log, at any level', async () => {
   const where = { host: '127.0.0.1', port: 8083 };
   const authorized = { authorization: `Bearer ${TOKEN}` };
@@ -134,4 +154,25 @@ test('token: right, wrong, in every place -> never in the log, at any level', as
   ).toBe(421);
   await vi.waitFor(() => expect(daemon.log()).toContain('Answered'), WAIT);
   expect(daemon.log()).not.toContain(TOKEN);
+});
+
+test('link, token and cookie at the guest access -> never in the log either', async () => {
+  await stage.guest(11);
+  await client.putVm('a', { tap: 'vm11' });
+  const { url } = await client.createLink('a', { port: 6080 });
+  const { host: name, pathname, search, searchParams } = new URL(url);
+  const secret = searchParams.get('tapswitch-link') as string;
+  expect(secret.length).toBeGreaterThan(20);
+  const where = { host: '127.0.0.1', port: 8084 };
+  const led = await ask(where, 'GET', `${pathname}${search}`, { headers: { host: name } });
+  const cookie = led.headers['set-cookie']?.[0]?.split(';')[0] as string;
+  expect([led.status, cookie]).toEqual([302, expect.stringContaining(secret)]);
+  const wait = { host: name, 'x-tapswitch-wait': '0' };
+  expect((await ask(where, 'GET', pathname, { headers: { ...wait, cookie } })).status).toBe(502);
+  const authorization = `Bearer ${TOKEN}`;
+  expect((await ask(where, 'GET', pathname, { headers: { ...wait, authorization } })).status).toBe(502);
+  expect((await ask(where, 'GET', pathname, { headers: wait })).status).toBe(401);
+  await client.deleteVm('a'); // the last of the log, so that the rest is there
+  await vi.waitFor(() => expect(daemon.log()).toContain('DELETE'), WAIT);
+  for (const one of [secret, TOKEN]) expect(daemon.log()).not.toContain(one);
 });
