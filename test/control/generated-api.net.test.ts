@@ -1,4 +1,6 @@
 /** Requests made from the OpenAPI document, right by type and odd by value, against a real daemon: none of them is a bug. */
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Client, createClient } from '../../src/client/client.ts';
@@ -102,6 +104,14 @@ function expectTold({ status, json }: Answer, what: string): void {
   });
 }
 
+/** Status of an answer that may have no end. */
+async function statusOf(path: string): Promise<number> {
+  const asked = request({ socketPath, path, agent: false }).end();
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  response.destroy();
+  return response.statusCode as number;
+}
+
 const interfaces = () =>
   withRoutes(stage.host.path, (routes) =>
     routes
@@ -158,8 +168,9 @@ test('each parameter of the document with odd values in it -> told', async () =>
           const query = parameter.in === 'query' ? `?${parameter.name}=${text}` : '';
           const wait = operation.operationId === 'waitForPort' ? `${query === '' ? '?' : '&'}timeout=0` : '';
           const target = `${place}${query}${parameter.name === 'timeout' ? '' : wait}`;
-          const answer = await ask({ socketPath }, method, target, {});
-          expectTold(answer, `${method} ${target.slice(0, 200)}`);
+          const what = `${method} ${target.slice(0, 200)}`;
+          if (path.endsWith('/capture')) expect(await statusOf(target), what).toBeLessThan(500);
+          else expectTold(await ask({ socketPath }, method, target, {}), what);
         }
       }
     }
