@@ -48,6 +48,8 @@ interface Finding {
   readonly status: HopStatus;
   readonly evidence: string;
   readonly verdict?: VerdictCode;
+  /** No frame depends on it: it decides only where nothing else does */
+  readonly mild?: true;
 }
 
 const ok = (evidence: string): Finding => ({ status: 'ok', evidence });
@@ -101,8 +103,12 @@ function addressHop({ ip, arp, expectedMac, drops }: Facts): Finding {
   return ok(`${ip}${expectedMac === undefined ? '' : `, ${expectedMac}`}`);
 }
 
-function arpHop({ arp, ip }: Facts): Finding {
-  if (arp.outcome === 'unasked') return skipped('not asked');
+function arpHop({ arp, ip, tap, plugged }: Facts): Finding {
+  if (arp.outcome === 'unasked') {
+    // Where there was somebody to ask, and an address to ask for, nothing is known yet: that is not healthy.
+    const isDue = plugged && tap?.carrier === true && ip !== undefined;
+    return isDue ? failed('PROBE_FAILED', 'the question could not be put') : skipped('not asked');
+  }
   if (arp.outcome === 'silent') return failed('ARP_SILENT', `no answer to who has ${ip}`);
   if (arp.macs.length > 1)
     return failed('ADDRESS_DUPLICATE', `${ip} is claimed by ${arp.macs.join(' and ')}`);
@@ -141,7 +147,7 @@ function serviceHop({ tcp }: Facts): Finding {
 
 function guardHop({ guard, tap }: Facts): Finding {
   if (tap === undefined) return skipped('no interface');
-  if (guard === 'missing') return failed('GUARD_MISSING', 'not in the ruleset');
+  if (guard === 'missing') return { ...failed('GUARD_MISSING', 'not in the ruleset'), mild: true };
   return guard === 'unknown' ? unknown('could not be listed') : guard === 'off' ? skipped('off') : ok(guard);
 }
 
@@ -173,10 +179,11 @@ export function verdictOf(code: VerdictCode): Verdict {
   return { code, ...VERDICTS[code] };
 }
 
-/** The hops, and the verdict of the first that has one. */
+/** The hops, and the verdict of the first that has one that matters. */
 export function decide(facts: Facts): Decision {
   const findings = DIAGNOSIS_HOPS.map((hop) => ({ hop, ...CHECKS[hop](facts) }));
-  const decisive = findings.find(({ verdict }) => verdict !== undefined)?.verdict ?? 'HEALTHY';
+  const saying = findings.filter(({ verdict }) => verdict !== undefined);
+  const decisive = (saying.find(({ mild }) => mild !== true) ?? saying[0])?.verdict ?? 'HEALTHY';
   const hops = findings.map(({ hop, status, evidence }) => ({ hop, status, evidence }));
   return { hops, verdict: verdictOf(decisive) };
 }

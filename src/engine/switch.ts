@@ -151,7 +151,11 @@ export class Switch {
     }
     const { faults, without = [], ...input } = options ?? {};
     if (this.#vms.has(id)) {
-      throw new TapswitchError('VM_EXISTS', `VM ${id} is attached already`, 'Detach it, or use another id.');
+      throw new TapswitchError(
+        'VM_EXISTS',
+        `VM ${id} is attached already`,
+        'Detach it first, or use another id.',
+      );
     }
     const profiles = profilesWithout(this.#profiles, input.profile, without);
     const vm = resolveVm(id, input, this.#networks.configs, this.#vms.index, profiles);

@@ -51,6 +51,8 @@ const rows: [string, Partial<Facts>][] = [
   ['PORT_REFUSED', { tcp: { port: 80, outcome: 'refused' } }],
   ['TCP_SILENT', { tcp: { port: 80, outcome: 'silent' } }],
   ['SERVICE_SILENT', { tcp: { port: 80, outcome: 'open' } }],
+  ['PROBE_FAILED', { arp: { outcome: 'unasked', macs: [] }, icmp: 'unasked' }],
+  ['PORT_REFUSED', { guard: 'missing', tcp: { port: 80, outcome: 'refused' } }],
   ['PROBE_FAILED', { tcp: { port: 80, outcome: 'failed' } }],
 ];
 
