@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { nowhere } from '../config/fault.ts';
 import { formatForward, type PortForward, resolveForward } from '../config/forwards.ts';
 import type { ForwardRequest } from '../resources/resources.ts';
+import type { StoredVm } from './state-store.ts';
 
 const isSame = (one: PortForward, other: PortForward): boolean =>
   one.protocol === other.protocol &&
@@ -27,4 +28,18 @@ export function withoutForwards(asked: readonly ForwardRequest[], removed: PortF
       return typeof request === 'string' ? listen : { ...request, listen };
     });
   });
+}
+
+/** A VM as it is asked for once forwards of it were removed: what nobody asked for by itself came with the profile. */
+export function storedWithout(
+  { request, added, without = [], ...stored }: StoredVm,
+  removed: readonly PortForward[],
+): StoredVm {
+  const rest = [...removed];
+  const kept = {
+    request: { ...request, forwards: withoutForwards(request.forwards ?? [], rest) },
+    added: withoutForwards(added, rest),
+  };
+  const all = [...without, ...rest.map(formatForward)];
+  return { ...stored, ...kept, ...(all.length > 0 && { without: all }) };
 }

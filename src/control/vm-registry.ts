@@ -6,7 +6,6 @@
  * appears is attached once: work on one VM is done in the order it was asked for.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { formatForward } from '../config/forwards.ts';
 import { DEFAULT_NETWORK, ID_RULE, INTERFACE_NAME_RULE, isId, isInterfaceName } from '../config/names.ts';
 import type { VmInput } from '../config/schema.ts';
 import type { AutoAttachRule } from '../config/service.ts';
@@ -15,12 +14,13 @@ import { TapswitchError } from '../errors.ts';
 import type { Logger, PortState } from '../index.ts';
 import type { Forward, ForwardRequest, Generation, Vm, VmRequest } from '../resources/resources.ts';
 import type { EventLog } from './event-log.ts';
+import { changeForwards, differInForwards } from './forward-changes.ts';
 import { matches } from './glob.ts';
 import type { Observer } from './observer.ts';
 import type { OwnTaps } from './own-taps.ts';
 import type { PortDialer } from './port-dialer.ts';
 import type { StateStore, StoredVm } from './state-store.ts';
-import { withoutForwards } from './stored-forwards.ts';
+import { storedWithout } from './stored-forwards.ts';
 import type { VmFacts } from './views.ts';
 
 interface Entry {
@@ -203,6 +203,10 @@ export class VmRegistry {
     const isAttached = this.#isAttached(id);
     const isSame = before?.without === undefined && isDeepStrictEqual(before?.request, request);
     if (isSame && isAttached) return false;
+    const isPlain = isAttached && before?.without === undefined;
+    if (before !== undefined && isPlain && differInForwards(before.request, request)) {
+      return this.#putForwards(id, before, request);
+    }
     if (before !== undefined && isAttached) await this.#parts.switch.detach(id);
     const keepsTap = before !== undefined && tapOf(id, before.request) === tapOf(id, request);
     const madeTap = this.#makeTap(id, request);
@@ -223,6 +227,21 @@ export class VmRegistry {
     if (before?.ownsTap && !keepsTap) this.#parts.taps.remove(tapOf(id, before.request));
     this.#parts.events.add({ type: before === undefined ? 'vm-added' : 'vm-changed', vm: id });
     return before === undefined;
+  }
+
+  /** Another VM only in its forwards: the others, and its flows, are not touched. */
+  async #putForwards(id: string, before: StoredVm, request: VmRequest): Promise<false> {
+    const { switch: made, store, events } = this.#parts;
+    const [old = [], now = []] = [before.request.forwards, request.forwards];
+    await changeForwards(made, id, old, now);
+    const stored = { ...before, request };
+    await store.put(id, stored).catch(async (error: unknown) => {
+      await changeForwards(made, id, now, old);
+      throw error;
+    });
+    this.#enter(id, { origin: 'api', stored });
+    events.add({ type: 'vm-changed', vm: id });
+    return false;
   }
 
   /** What it was before is what stays. `madeTap`: the request whose TAP was made for it. */
@@ -353,16 +372,7 @@ export class VmRegistry {
       const gone = before.filter(
         ({ host, protocol, identity }) => !identity && !left.has(`${protocol} ${host}`),
       );
-      await this.#changeStored(id, ({ request, added, without = [], ...stored }) => {
-        const rest = [...removed];
-        const kept = {
-          request: { ...request, forwards: withoutForwards(request.forwards ?? [], rest) },
-          added: withoutForwards(added, rest),
-        };
-        // What nobody asked for by itself came with the profile.
-        const all = [...without, ...rest.map(formatForward)];
-        return { ...stored, ...kept, ...(all.length > 0 && { without: all }) };
-      });
+      await this.#changeStored(id, (stored) => storedWithout(stored, removed));
       for (const { host, guestPort } of gone) {
         this.#parts.events.add({ type: 'forward-removed', vm: id, host, port: guestPort });
       }

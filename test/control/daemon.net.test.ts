@@ -1,6 +1,6 @@
 /** The daemon as its users meet it: the command, its socket, real interfaces and guests with kernels of their own. */
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { ConfigInput } from 'tapswitch';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -72,9 +72,25 @@ test('VM put -> attached; the same again -> nothing changes; another forward -> 
   expect((await stage.probe(stage.host.path, '127.0.0.1', 16300)).result).toBe('heard hello');
   await client.putVm('a', request);
   expect((await types()).filter((type) => type === 'vm-changed')).toEqual([]);
+  const open = connect(16300, '127.0.0.1');
+  await once(open, 'connect');
   await client.putVm('a', { ...request, forwards: ['16301:5300'] });
   expect((await stage.probe(stage.host.path, '127.0.0.1', 16301)).result).toBe('heard hello');
   expect((await client.vm('a')).forwards.some(({ host }) => host === '127.0.0.1:16300')).toBe(false);
+  // What came by the one before goes on.
+  open.write('hello');
+  expect(String(await once(open, 'data'))).toBe('hello');
+  open.destroy();
+  const taken = createServer().listen(16302, '127.0.0.1');
+  await once(taken, 'listening');
+  await expect(
+    client.putVm('a', { ...request, forwards: ['16303:5300', '16302:5300'] }),
+  ).rejects.toMatchObject({
+    code: 'FORWARD_IN_USE',
+  });
+  taken.close();
+  const asked = (await client.vm('a')).forwards.filter(({ identity }) => !identity);
+  expect(asked.map(({ host }) => host)).toEqual(['127.0.0.1:16301']);
 });
 
 test('createTap -> the TAP is there before the answer is, and goes with the VM', async () => {
