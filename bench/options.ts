@@ -14,8 +14,6 @@ export interface Options {
   readonly rows: readonly Row[];
   readonly samples: number;
   readonly pace: Pace;
-  /** Measures other programs too */
-  readonly peers: boolean;
   readonly json: boolean;
   /** Compares the ratios with their limits and the baseline; the status tells */
   readonly check: boolean;
@@ -65,11 +63,11 @@ export function readOptions(args: readonly string[]): Options {
   if (!Number.isInteger(samples) || samples < 1)
     throw new Error(`--samples ${values.samples}: not a number above 0`);
   if (save && smoke) throw new Error('--smoke measures nothing that could be saved');
+  const rows = rowsOf(positionals, values.only, quick);
   return {
-    rows: rowsOf(positionals, values.only, quick),
+    rows: quick || values['no-peers'] ? rows.map(({ peers, ...row }) => row) : rows,
     samples,
     pace: smoke ? SMOKE : quick ? QUICK : FULL,
-    peers: !values['no-peers'] && !quick,
     json: values.json,
     check: values.check,
     save,
