@@ -1,5 +1,6 @@
 /** tapswitch as a library: a userspace Ethernet switch for microVM TAP devices. */
 export type { ConfigInput, ForwardInput, NetworkInput, VmInput } from './config/schema.ts';
+export type { Capture, CaptureOptions } from './engine/captures.ts';
 export { createSwitch } from './engine/create-switch.ts';
 export type { Switch } from './engine/switch.ts';
 export type {

@@ -19,6 +19,7 @@ export const TEST_PACKAGES = [
   { name: 'iptables', why: 'makes the FORWARD drop that breaks a Linux bridge' },
   { name: 'nftables', why: 'makes the bridge-family drop that breaks a Linux bridge' },
   { name: 'tcpdump', why: 'reads frames as an independent decoder' },
+  { name: 'tshark', why: 'reads capture files as Wireshark does' },
   { name: 'iputils-arping', why: 'asks for addresses by ARP' },
   { name: 'bind9-dnsutils', why: "asks the gateway's DNS as people do (dig)" },
   { name: 'dhcpcd-base', why: 'asks for a lease, beside what BusyBox has' },

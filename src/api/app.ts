@@ -4,8 +4,10 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
+import { captureRoutes } from './capture-routes.ts';
 import { type LinkRoutesOptions, linkRoutes } from './guest/link-routes.ts';
 import { gvproxyRoutes } from './gvproxy.ts';
+import { refuseOtherMethods } from './methods.ts';
 import { notFound, PROBLEM_TYPE, problemOf } from './problem.ts';
 import { answerProblem } from './raw-answer.ts';
 import { addRoutes, type RouteContext } from './routes.ts';
@@ -59,10 +61,13 @@ export async function makeApp(
     log.debug({ method, route: routeOptions.url, statusCode, ms: Math.round(elapsedTime) }, 'Answered');
   });
   await addDocument(app, version);
+  const refuseOthers = refuseOtherMethods(app);
   addRoutes(app, context);
+  captureRoutes(app, context);
   if (linking !== undefined) linkRoutes(app, linking);
   await app.register(gvproxyRoutes, { plane: context.plane }); // a scope of its own, for its parser
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  refuseOthers();
   await app.ready();
   return app;
 }

@@ -4,7 +4,8 @@
  * Each socket is a cursor into the events that the plane keeps, with no queue of its own: while little of what was sent
  * is unacknowledged by the system, the next events are read and sent. So replay and live events are one, memory is
  * bounded by MAX_BUFFERED per socket, and a client that is too slow is one whose next event is no longer kept: it is
- * closed with 1013, and may come back with the sequence number it has seen last.
+ * closed with 1013, and may come back with the sequence number it has seen last. One that does not want to follow is
+ * closed with 1000 once it has what there was when it came.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -19,10 +20,12 @@ export const EVENTS_PATH = '/v1/events';
 
 export const MAX_BUFFERED = 262_144; // bytes
 const MAX_SOCKETS = 256;
+const KNOWN = ['since', 'run', 'follow'];
 const MAX_MESSAGE = 1024; // bytes; clients have nothing to say
 const PING_MS = 20_000;
 
-const GOING_AWAY = 1001; // RFC 6455, section 7.4.1
+const NORMAL = 1000; // RFC 6455, section 7.4.1
+const GOING_AWAY = 1001;
 const TRY_AGAIN_LATER = 1013; // IANA's registry of close codes
 
 /** Takes an upgrade; false where the path is none of its own, and nothing was done. */
@@ -36,20 +39,29 @@ export interface EventsSocket {
   terminate(): void;
 }
 
+interface Wanted {
+  /** Sequence number to begin after; undefined for what happens from now on */
+  readonly since: number | undefined;
+  readonly follow: boolean;
+}
+
 class Follower {
   readonly #socket: WebSocket;
   readonly #events: EventSource;
   readonly #unsubscribe: () => void;
   /** Sequence number of the last event sent */
   #cursor: number;
+  /** Sequence number after which it has all that it wants */
+  readonly #until: number;
   #isAlive = true;
 
-  constructor(socket: WebSocket, events: EventSource, since: number | undefined) {
+  constructor(socket: WebSocket, events: EventSource, { since, follow }: Wanted) {
     this.#socket = socket;
     this.#events = events;
     const first = since === undefined ? undefined : events.since(since)[0];
     // Events before the first kept are gone before this client came: it sees that by the number of the first it gets.
     this.#cursor = first === undefined ? events.last : first.sequence - 1;
+    this.#until = follow ? Number.POSITIVE_INFINITY : events.last;
     this.#unsubscribe = events.subscribe((event) => this.#heard(event));
     const pings = setInterval(() => this.#ping(), PING_MS);
     socket.on('pong', () => {
@@ -84,7 +96,8 @@ class Follower {
   }
 
   #heard(event: Event): void {
-    if (event.sequence === this.#cursor + 1 && this.#hasRoom) this.#send(event);
+    if (event.sequence === this.#cursor + 1 && event.sequence < this.#until && this.#hasRoom)
+      this.#send(event);
     else if (event.sequence > this.#cursor) this.#pump();
   }
 
@@ -96,18 +109,29 @@ class Follower {
       return;
     }
     for (const event of next) {
-      if (!this.#hasRoom) return;
+      if (this.#cursor >= this.#until || !this.#hasRoom) break;
       this.#send(event);
     }
+    if (this.#cursor < this.#until) return;
+    this.#unsubscribe();
+    this.#socket.close(NORMAL);
   }
 }
 
-/** Where a client wants to begin; undefined for what happens from now on. Throws BAD_REQUEST. */
-function beginning(query: URLSearchParams, run: string): number | undefined {
+/** Throws BAD_REQUEST. */
+function wanted(query: URLSearchParams, run: string): Wanted {
   for (const key of query.keys()) {
-    if (key === 'since' || key === 'run') continue;
-    throw new TapswitchError('BAD_REQUEST', 'Unknown query parameter', 'Known here: since, run.');
+    if (KNOWN.includes(key)) continue;
+    throw new TapswitchError('BAD_REQUEST', 'Unknown query parameter', `Known here: ${KNOWN.join(', ')}.`);
   }
+  const follow = query.get('follow') ?? 'true';
+  if (follow !== 'true' && follow !== 'false') {
+    throw new TapswitchError('BAD_REQUEST', 'follow must be true or false', 'Leave it out for true.');
+  }
+  return { since: beginning(query, run), follow: follow === 'true' };
+}
+
+function beginning(query: URLSearchParams, run: string): number | undefined {
   const since = query.get('since');
   if (since === null) return undefined;
   if (!/^\d{1,15}$/.test(since)) {
@@ -122,14 +146,14 @@ export function eventsSocket(events: EventSource): EventsSocket {
   let isClosed = false;
 
   function accept(request: IncomingMessage, socket: Duplex, head: Buffer, query: URLSearchParams): void {
-    const since = beginning(query, events.run);
+    const what = wanted(query, events.run);
     if (isClosed) {
       throw new TapswitchError('SWITCH_CLOSED', 'tapswitch is shutting down', 'Ask again once it is up.');
     }
     if (server.clients.size >= MAX_SOCKETS) {
       throw new TapswitchError('API_BUSY', `${MAX_SOCKETS} clients follow the events`, 'Close one of them.');
     }
-    server.handleUpgrade(request, socket, head, (opened) => new Follower(opened, events, since));
+    server.handleUpgrade(request, socket, head, (opened) => new Follower(opened, events, what));
   }
 
   return {

@@ -4,6 +4,7 @@ import { type TSchema, Type } from 'typebox';
 import type { ControlPlane } from '../control/contract.ts';
 import { TapswitchError } from '../errors.ts';
 import * as resources from '../resources/resources.ts';
+import { EVENTS_PATH } from './events-socket.ts';
 import type { Metrics } from './metrics.ts';
 import { notFound, PROBLEM_TYPE } from './problem.ts';
 
@@ -35,6 +36,28 @@ const WaitQuery = Type.Object(
   closed,
 );
 
+const EventsQuery = Type.Object(
+  {
+    since: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Sequence number of the last event known' }),
+    ),
+    run: Type.Optional(Type.String({ description: 'Run of the daemon that it belongs to' })),
+    follow: Type.Optional(
+      Type.Boolean({ description: 'Whether to go on with what happens (default true), or to end with 1000' }),
+    ),
+  },
+  closed,
+);
+
+const DiagnosisQuery = Type.Object(
+  {
+    port: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 65535, description: 'TCP port of the guest to ask about' }),
+    ),
+  },
+  closed,
+);
+
 interface Id {
   Params: { id: string };
 }
@@ -55,7 +78,7 @@ const failure = {
 export function operation(
   operationId: string,
   summary: string,
-  answers: Readonly<Record<number, TSchema>>,
+  answers: Readonly<Record<number, TSchema | object>>,
   parts: FastifySchema = {},
 ): { schema: FastifySchema } {
   const response = { ...answers, default: failure };
@@ -186,6 +209,19 @@ function waitRoute(app: FastifyInstance, { plane, closing }: RouteContext): void
   );
 }
 
+function diagnosisRoute(app: FastifyInstance, { plane }: RouteContext): void {
+  app.get<Id & { Querystring: { port?: number } }>(
+    '/v1/vms/:id/diagnosis',
+    operation(
+      'diagnose',
+      'Why a VM, or a TCP port of it, does not answer',
+      { 200: resources.Diagnosis },
+      { params: IdParams, querystring: DiagnosisQuery },
+    ),
+    ({ params, query }) => plane.diagnose(params.id, query.port),
+  );
+}
+
 function tableRoutes(app: FastifyInstance, { plane }: RouteContext): void {
   app.get('/v1/fdb', operation('listFdb', 'MAC addresses', { 200: Type.Array(resources.FdbEntry) }), () =>
     plane.fdb(),
@@ -219,6 +255,20 @@ function daemonRoutes(app: FastifyInstance, { plane, metrics }: RouteContext): v
       return reply.code(health.status === 'ok' ? 200 : 503).send(health);
     },
   );
+  // The upgrade itself never comes here, see events-socket.ts.
+  app.get(
+    EVENTS_PATH,
+    operation(
+      'events',
+      'A WebSocket with an event in each message: those since a number, if given, then what happens',
+      { 200: resources.Event },
+      { querystring: EventsQuery },
+    ),
+    async (_request, reply) => {
+      reply.header('upgrade', 'websocket').header('connection', 'upgrade');
+      throw new TapswitchError('UPGRADE_REQUIRED', 'Events come over a WebSocket', 'Open it as a WebSocket.');
+    },
+  );
   const text = { description: 'Exposition format', content: { 'text/plain': { schema: Type.String() } } };
   app.get(
     '/metrics',
@@ -238,6 +288,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   vmRoutes(app, context);
   forwardRoutes(app, context);
   waitRoute(app, context);
+  diagnosisRoute(app, context);
   tableRoutes(app, context);
   daemonRoutes(app, context);
 }

@@ -17,11 +17,10 @@ import {
 } from './output.ts';
 import { endSignal } from './signals.ts';
 
-const QUIET_AFTER = 500; // ms without a kept event, when the kept ones have been told
 const REDRAW = 1000; // ms
 const CLEAR = '\x1b[H\x1b[J';
 
-const EVENTS: Shape<Event> = {
+export const EVENTS: Shape<Event> = {
   id: ({ sequence }) => String(sequence),
   columns: {
     SEQUENCE: ({ sequence }) => sequence,
@@ -46,15 +45,8 @@ function printEvent(event: Event, { output, quiet }: OutputOptions): void {
 }
 
 async function kept(client: Client, since: number): Promise<Event[]> {
-  const over = new AbortController();
   const found: Event[] = [];
-  let timer = setTimeout(() => over.abort(), QUIET_AFTER);
-  for await (const event of client.events({ since, signal: over.signal })) {
-    found.push(event);
-    clearTimeout(timer);
-    timer = setTimeout(() => over.abort(), QUIET_AFTER);
-  }
-  clearTimeout(timer);
+  for await (const event of client.events({ since, follow: false })) found.push(event);
   return found;
 }
 

@@ -1,8 +1,10 @@
 /** The tree of commands. */
 import { Command } from 'commander';
+import { captureCommand } from './capture.ts';
 import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
+import { diagnoseCommand } from './diagnose.ts';
 import { doctorCommand } from './doctor.ts';
 import { forwardCommand } from './forward.ts';
 import { liveCommands } from './live.ts';
@@ -29,6 +31,8 @@ export function createProgram(version: string): Command {
     forwardCommand(),
     ...tableCommands(),
     ...liveCommands(),
+    diagnoseCommand(),
+    captureCommand(),
     configCommand(),
     doctorCommand(),
     completionCommand(),

@@ -8,6 +8,8 @@ import { clientOf, examples, guestPort, wholeNumber } from './connection.ts';
 import { listing, type OutputOptions, printOne, printRows, type Shape, say } from './output.ts';
 
 const MAX_WAIT = 3600; // s
+/** Of a VM's last events, how many are shown in its table; the other formats have all */
+const SHOWN_EVENTS = 8;
 
 export const VM_COLUMNS: Shape<Vm> = {
   id: (vm) => vm.id,
@@ -37,6 +39,11 @@ const VM_FIELDS: Shape<Vm> = {
     'FROM VM': (vm) => `${vm.counters.rxFrames} frames, ${vm.counters.rxBytes} bytes`,
     'TO VM': (vm) => `${vm.counters.txFrames} frames, ${vm.counters.txBytes} bytes`,
     BOOT_ARGS: (vm) => vm.firecracker.boot_args,
+    RECENT: (vm) =>
+      (vm.recent ?? [])
+        .slice(-SHOWN_EVENTS)
+        .map(({ time, type }) => `${time} ${type}`)
+        .join(', '),
   },
 };
 

@@ -10,6 +10,7 @@
  * Nothing here is kept but idle connections, which do not hold up the end of the process.
  */
 import type {
+  Diagnosis,
   Drop,
   Event,
   FdbEntry,
@@ -19,19 +20,24 @@ import type {
   Generation,
   Health,
   Lease,
+  Link,
+  LinkRequest,
   Network,
   Reached,
   Reloaded,
   Vm,
   VmRequest,
 } from '../resources/resources.ts';
+import { type CaptureOptions, captureStream } from './capture-stream.ts';
 import { type EventOptions, eventStream } from './event-stream.ts';
 import { type Call, type ClientOptions, Transport } from './transport.ts';
 
 export { ApiError } from './api-error.ts';
+export type { CaptureOptions } from './capture-stream.ts';
 export type { EventOptions } from './event-stream.ts';
 export type { ClientOptions } from './transport.ts';
 export type {
+  Diagnosis,
   Drop,
   Event,
   FdbEntry,
@@ -41,6 +47,8 @@ export type {
   Generation,
   Health,
   Lease,
+  Link,
+  LinkRequest,
   Network,
   Reached,
   Reloaded,
@@ -76,11 +84,15 @@ export interface Client {
   newGeneration(id: string): Promise<Generation>;
   /** Resolves once that TCP port of the guest answers. */
   wait(id: string, port: number, options?: WaitOptions): Promise<Reached>;
-  /** A signed link to one VM's service, for a browser. Its form is in the OpenAPI document. */
-  createLink(id: string, request: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>>;
+  /** Why the VM, or a TCP port of it, does not answer: hop by hop, and one verdict. */
+  diagnose(id: string, port?: number): Promise<Diagnosis>;
+  /** A signed link to one VM's services, for a browser. */
+  createLink(id: string, request: LinkRequest): Promise<Link>;
   reload(): Promise<Reloaded>;
   health(): Promise<Health>;
   events(options?: EventOptions): AsyncIterable<Event>;
+  /** A pcapng file in pieces, written while frames pass. */
+  capture(options?: CaptureOptions): AsyncIterable<Uint8Array>;
   /** Ends idle connections at once. */
   close(): Promise<void>;
 }
@@ -117,10 +129,12 @@ export function createClient(options: ClientOptions = {}): Client {
     newGeneration: (id) => post(vmPath(id, '/generation')),
     wait: (id, port, { timeout, signal } = {}) =>
       get(vmPath(id, '/wait'), { query: { port, timeout }, signal }),
+    diagnose: (id, port) => get(vmPath(id, '/diagnosis'), { query: { port } }),
     createLink: (id, request) => post(vmPath(id, '/links'), { body: request }),
     reload: () => post('/v1/reload'),
     health: () => get('/healthz'),
     events: (wanted) => eventStream(transport, wanted),
+    capture: (wanted) => captureStream(transport, wanted),
     close: () => transport.close(),
   };
 }

@@ -13,20 +13,22 @@ export interface EventOptions {
   readonly since?: number | undefined;
   /** The run that `since` belongs to */
   readonly run?: string | undefined;
+  /** `false`: end after those there are (default true) */
+  readonly follow?: boolean | undefined;
   /** Ends the stream, without an error */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * The events, until the reader stops, the signal comes or the daemon shuts down.
+ * The events, until there are no more to have, the reader stops, the signal comes or the daemon shuts down.
  * @throws ApiError DAEMON_UNREACHABLE, also where the connection breaks; what the daemon answers instead
  */
 export async function* eventStream(
   transport: Transport,
-  { since, run, signal }: EventOptions = {},
+  { since, run, follow, signal }: EventOptions = {},
 ): AsyncGenerator<Event, void, undefined> {
   if (signal?.aborted) return;
-  const url = transport.webSocketUrl(`/v1/events${queryText({ since, run })}`);
+  const url = transport.webSocketUrl(`/v1/events${queryText({ since, run, follow })}`);
   const socket = new WebSocket(url, { headers: transport.headers, perMessageDeflate: false });
   const waiting: Event[] = [];
   let ended = false;

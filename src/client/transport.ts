@@ -1,5 +1,5 @@
 /** Requests to the API, over its unix socket or TCP. */
-import { Agent, request } from 'undici';
+import { Agent, type Dispatcher, request } from 'undici';
 import { answeredError, unreachable } from './api-error.ts';
 
 const DEFAULT_SOCKET = '/run/tapswitch/api.sock';
@@ -68,14 +68,14 @@ export class Transport {
     }
   }
 
-  private async exchange(
+  private async ask(
     method: Method,
     path: string,
     body: unknown,
     signal: AbortSignal | undefined,
-  ): Promise<[status: number, text: string]> {
+  ): Promise<Dispatcher.ResponseData> {
     try {
-      const answer = await request(`${this.base}${path}`, {
+      return await request(`${this.base}${path}`, {
         method,
         dispatcher: this.agent,
         signal: signal ?? null,
@@ -85,7 +85,36 @@ export class Transport {
         },
         body: body === undefined ? null : JSON.stringify(body),
       });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw unreachable(this.where, error);
+    }
+  }
+
+  private async exchange(
+    method: Method,
+    path: string,
+    body: unknown,
+    signal: AbortSignal | undefined,
+  ): Promise<[status: number, text: string]> {
+    const answer = await this.ask(method, path, body, signal);
+    try {
       return [answer.statusCode, await answer.body.text()];
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw unreachable(this.where, error);
+    }
+  }
+
+  /**
+   * Asks, and reads the answer piece by piece as it comes.
+   * @throws ApiError as {@link call}
+   */
+  async *stream(path: string, { query, signal }: Call = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    const answer = await this.ask('GET', `${path}${queryText(query)}`, undefined, signal);
+    if (answer.statusCode >= 400) throw answeredError(answer.statusCode, await answer.body.text());
+    try {
+      yield* answer.body;
     } catch (error) {
       if (signal?.aborted) throw error;
       throw unreachable(this.where, error);

@@ -137,6 +137,12 @@ export function formatListener({ protocol, host }: PortForward): string {
   return `${formatEndpoint(host.address, host.port)}/${protocol}`;
 }
 
+/** A single forward as it is asked for: `127.0.0.1:16080:6080/tcp`, `unix:/run/vm1.sock:6080`. */
+export function formatForward({ protocol, host, guestPort }: PortForward): string {
+  if (host.kind === 'unix') return `unix:${host.path}:${guestPort}`;
+  return `${formatEndpoint(host.address, host.port)}:${guestPort}/${protocol}`;
+}
+
 /** True when others than this host can reach the forward. */
 export function isExposed({ host }: PortForward): boolean {
   return host.kind === 'ip' && !isLoopback(host.address);

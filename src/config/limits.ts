@@ -10,3 +10,11 @@ export const MAX_EGRESS_RULES = 1024;
 export const MAX_RECORD_ADDRESSES = 32;
 /** Name servers in `dns.upstreams`. */
 export const MAX_UPSTREAMS = 8;
+/** TCP flows a VM may have unless its network says otherwise, those at rest in TIME-WAIT not counted */
+export const VM_FLOWS = 8192;
+/** TCP flows of a VM that are not open yet, unless its network says otherwise */
+export const VM_HALF_OPEN_FLOWS = 1024;
+/** UDP flows of a VM, those of its forwarded ports included, unless its network says otherwise */
+export const VM_UDP_FLOWS = 1024;
+/** Bytes of buffers the TCP flows of one VM may hold unless its network says otherwise */
+export const VM_BUFFER_BYTES = 64 * 1024 * 1024;

@@ -1,9 +1,11 @@
 /** One network of the configuration: text in, numbers out, everything checked that needs no other network. */
+
 import { formatIpv4, parseCidr4 } from '../wire/ipv4.ts';
 import { hostAddress } from './address.ts';
 import { type DnsConfig, resolveDns } from './dns.ts';
 import { type EgressRule, resolveEgress } from './egress.ts';
 import { configError, failAt, type Locate, nowhere, type Path, quote } from './fault.ts';
+import { VM_BUFFER_BYTES, VM_FLOWS, VM_HALF_OPEN_FLOWS, VM_UDP_FLOWS } from './limits.ts';
 import {
   ID_RULE,
   INTERFACE_NAME_RULE,
@@ -37,6 +39,24 @@ export interface HostPortConfig {
   allowFromGuests: AllowedPort[];
 }
 
+/** What the connections of a VM may take. */
+export interface FlowLimits {
+  /** TCP flows, those at rest in TIME-WAIT not counted */
+  readonly tcpFlows: number;
+  /** TCP flows that are not open yet */
+  readonly halfOpenFlows: number;
+  readonly udpFlows: number;
+  /** Bytes of buffers of its TCP flows */
+  readonly bufferBytes: number;
+}
+
+export const USUAL_LIMITS: FlowLimits = {
+  tcpFlows: VM_FLOWS,
+  halfOpenFlows: VM_HALF_OPEN_FLOWS,
+  udpFlows: VM_UDP_FLOWS,
+  bufferBytes: VM_BUFFER_BYTES,
+};
+
 export interface NetworkConfig {
   name: string;
   subnet: Subnet;
@@ -54,6 +74,8 @@ export interface NetworkConfig {
   dns: DnsConfig;
   /** Outbound rules of all its VMs, after each VM's own */
   egress: EgressRule[];
+  /** What the connections of each VM may take */
+  limits: FlowLimits;
 }
 
 const SHORTEST_PREFIX = 8;
@@ -173,6 +195,7 @@ export function networkFrom(name: string, input: NetworkInput, locate: Locate): 
     hostServices: resolveHostServices(input.hostServices ?? [], locate, [...base, 'hostServices']),
     dns: resolveDns(input.dns ?? {}, locate, [...base, 'dns']),
     egress: resolveEgress(input.egress ?? [], locate, [...base, 'egress']),
+    limits: { ...USUAL_LIMITS, ...input.limits },
   };
 }
 

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { type EgressRule, resolveEgress } from './egress.ts';
 import { configError, failAt, type Locate, nowhere, type Path, quote } from './fault.ts';
-import { type PortForward, resolveForwards } from './forwards.ts';
+import { formatForward, type PortForward, resolveForwards } from './forwards.ts';
 import { ID_RULE, isId } from './names.ts';
 import { type ProfileInput, ProfileSchema } from './schema.ts';
 import { checkShape } from './shape.ts';
@@ -57,6 +57,18 @@ export function resolveProfiles(inputs: Readonly<Record<string, ProfileInput>>, 
   const profiles = new Map(shippedProfiles());
   for (const [name, input] of Object.entries(inputs)) profiles.set(name, profileFrom(name, input, locate));
   return profiles;
+}
+
+/** The profiles with forwards of one of them left out, each as `formatForward` writes it; what it does not have is none. */
+export function profilesWithout(
+  profiles: Profiles,
+  name: string | undefined,
+  forwards: readonly string[],
+): Profiles {
+  const profile = profiles.get(name ?? '');
+  if (profile === undefined || forwards.length === 0) return profiles;
+  const left = profile.forwards.filter((forward) => !forwards.includes(formatForward(forward)));
+  return new Map(profiles).set(profile.name, { ...profile, forwards: left });
 }
 
 /** The profile of that name. Throws PROFILE_UNKNOWN, with the place of who names it. */

@@ -73,6 +73,33 @@ export const DnsSchema = Type.Object(
   { ...closed, description: "The gateway's DNS (default none)" },
 );
 
+/** Least bytes of buffers with which streams still flow: one of each size, twice */
+const LEAST_BUFFER_BYTES = 1_048_576;
+
+const flowLimit = (what: string, usual: string) =>
+  Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 65_536, description: `${what} of each VM (default ${usual})` }),
+  );
+
+export const LimitsSchema = Type.Object(
+  {
+    tcpFlows: flowLimit('TCP connections', '8192'),
+    halfOpenFlows: flowLimit('TCP connections not open yet', '1024'),
+    udpFlows: flowLimit('UDP flows', '1024'),
+    bufferBytes: Type.Optional(
+      Type.Integer({
+        minimum: LEAST_BUFFER_BYTES,
+        maximum: 1_073_741_824,
+        description: 'Bytes that the buffers of the TCP connections of each VM may take (default 67108864)',
+      }),
+    ),
+  },
+  {
+    ...closed,
+    description: 'What the connections of each VM may take (default as listed in docs/limits.md)',
+  },
+);
+
 export const NetworkSchema = Type.Object(
   {
     subnet: Type.String({
@@ -122,6 +149,7 @@ export const NetworkSchema = Type.Object(
     ),
     dns: Type.Optional(DnsSchema),
     egress: Type.Optional(EgressSchema),
+    limits: Type.Optional(LimitsSchema),
   },
   closed,
 );

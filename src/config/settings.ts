@@ -71,7 +71,8 @@ function hostPortOf(base: Path, hostPort: HostPortConfig): Found[] {
 }
 
 function networkOf(network: NetworkConfig): Found[] {
-  const { name, subnet, gateway, mode, ipv6, mtu, clones, hostPort, hostServices, dns, egress } = network;
+  const { name, subnet, gateway, mode, ipv6, mtu, clones, hostPort, hostServices, dns, egress, limits } =
+    network;
   const base = ['networks', name];
   const records = [...base, 'dns', 'records'];
   return [
@@ -98,6 +99,7 @@ function networkOf(network: NetworkConfig): Found[] {
       [...base, 'egress'],
       egress.map(({ text }) => text),
     ),
+    ...Object.entries(limits).map(([name, value]) => ({ path: [...base, 'limits', name], value })),
   ];
 }
 

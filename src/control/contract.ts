@@ -1,6 +1,8 @@
 /** What the API may ask of the daemon. `Daemon` (daemon.ts) is it; tests of the API have others. */
 import type { Duplex } from 'node:stream';
+import type { Capture, CaptureOptions } from '../index.ts';
 import type {
+  Diagnosis,
   Drop,
   Event,
   FdbEntry,
@@ -38,6 +40,9 @@ export interface EventSource {
   subscribe(heard: (event: Event) => void): () => void;
 }
 
+/** What is captured; see CaptureOptions of the library. */
+export type CaptureRequest = Omit<CaptureOptions, 'mayCome'>;
+
 export interface ControlPlane {
   readonly events: EventSource;
   networks(): Network[];
@@ -50,6 +55,8 @@ export interface ControlPlane {
   addForward(id: string, request: ForwardRequest): Promise<Forward[]>;
   removeForward(id: string, spec: string, options: { readonly reset: boolean }): Promise<void>;
   flows(id: string): Promise<Flow[]>;
+  /** Begins a capture, of VMs whose TAP is yet to come, too. Throws FILTER_INVALID, CAPTURE_LIMIT. */
+  capture(request: CaptureRequest): Promise<Capture>;
   fdb(): FdbEntry[];
   drops(): Drop[];
   leases(): Lease[];
@@ -63,6 +70,8 @@ export interface ControlPlane {
   dial(id: string, port: number, options?: DialOptions): Promise<Duplex>;
   /** Resolves once a TCP port of the guest answers. Throws as {@link dial}. */
   wait(id: string, port: number, options: DialOptions): Promise<Reached>;
+  /** Why the VM, or a TCP port of it, does not answer; takes under three seconds and changes nothing. */
+  diagnose(id: string, port: number | undefined): Promise<Diagnosis>;
   health(): Health;
   /** Reads the configuration file again and applies what changed. Throws as loading it does; nothing is changed then. */
   reload(): Promise<Reloaded>;

@@ -11,12 +11,14 @@ import { diffConfig } from '../config/diff.ts';
 import type { DaemonConfig } from '../config/load.ts';
 import type { VmConfig } from '../config/resolve.ts';
 import type { ServiceConfig } from '../config/service.ts';
+import { diagnose } from '../diagnosis/diagnose.ts';
 import { startSwitch } from '../engine/create-switch.ts';
 import { withLinks } from '../engine/namespace.ts';
 import { keepsPorts } from '../engine/networks.ts';
 import type { Switch } from '../engine/switch.ts';
-import type { Logger, PortState } from '../index.ts';
+import type { Capture, Logger, PortState } from '../index.ts';
 import type {
+  Diagnosis,
   Drop,
   FdbEntry,
   Flow,
@@ -31,8 +33,9 @@ import type {
   Vm,
   VmRequest,
 } from '../resources/resources.ts';
-import type { ControlPlane, DialOptions } from './contract.ts';
+import type { CaptureRequest, ControlPlane, DialOptions } from './contract.ts';
 import { EventLog } from './event-log.ts';
+import { FlightRecorder } from './flight-recorder.ts';
 import { Observer } from './observer.ts';
 import { OwnTaps } from './own-taps.ts';
 import { PortDialer } from './port-dialer.ts';
@@ -63,6 +66,7 @@ export class Daemon implements ControlPlane {
   readonly #store: StateStore;
   readonly #registry: VmRegistry;
   readonly #observer: Observer;
+  readonly #recorder: FlightRecorder;
   readonly #dialer: PortDialer;
   readonly #started = performance.now();
   readonly #look: NodeJS.Timeout;
@@ -74,6 +78,7 @@ export class Daemon implements ControlPlane {
     this.#config = options.config;
     this.events = parts.events;
     this.#observer = parts.observer;
+    this.#recorder = parts.recorder;
     this.#switch = parts.switch;
     this.#store = parts.store;
     this.#dialer = parts.dialer;
@@ -88,6 +93,7 @@ export class Daemon implements ControlPlane {
   static async start(options: DaemonOptions): Promise<Daemon> {
     const { config, log, stateDirectory } = options;
     const events = new EventLog();
+    const recorder = new FlightRecorder(events);
     const observer = new Observer(events);
     const dialer = new PortDialer((id, port) => events.add({ type: 'port-reachable', vm: id, port }));
     const store = await StateStore.open(stateDirectory);
@@ -103,7 +109,8 @@ export class Daemon implements ControlPlane {
         workerReplaced: (worker) => events.add({ type: 'worker-replaced', worker }),
         link: (name, present) => daemon?.linkSeen(name, present),
       });
-      daemon = new Daemon(options, { switch: made, store, events, observer, dialer, taps });
+      const parts = { switch: made, store, events, observer, recorder, dialer, taps };
+      daemon = new Daemon(options, parts);
       await daemon.#restore();
       return daemon;
     } catch (error) {
@@ -151,7 +158,7 @@ export class Daemon implements ControlPlane {
 
   vm(id: string): Vm {
     this.#registry.known(id);
-    return this.#view(id, this.#switch.vmState(id));
+    return { ...this.#view(id, this.#switch.vmState(id)), recent: this.#recorder.of(id) };
   }
 
   #view(id: string, port: PortState | undefined): Vm {
@@ -162,6 +169,11 @@ export class Daemon implements ControlPlane {
   async flows(id: string): Promise<Flow[]> {
     this.#registry.known(id);
     return this.#switch.flows(id);
+  }
+
+  async capture(request: CaptureRequest): Promise<Capture> {
+    for (const id of request.vms ?? []) this.#registry.known(id);
+    return this.#switch.capture({ ...request, mayCome: true });
   }
 
   /** Whether the VM's address was said when it was asked for. */
@@ -189,12 +201,30 @@ export class Daemon implements ControlPlane {
     );
   }
 
-  health(): Health {
-    const { guard, vms, workers } = this.#switch.stats();
-    const states = workers.map(({ replaced }, worker) => ({
+  #workerStates(): Health['workers'] {
+    return this.#switch.workers().map(({ replaced }, worker) => ({
       alive: (this.#heartbeats[worker]?.still ?? 0) < DEAD_AFTER_LOOKS,
       replaced,
     }));
+  }
+
+  async diagnose(id: string, port: number | undefined): Promise<Diagnosis> {
+    this.#registry.known(id);
+    const state = this.#switch.vmState(id);
+    const { network, tap, netns, mac, ip } = this.#registry.facts(id, state);
+    const configured = this.#config.switch.networks.get(network);
+    const workersAlive = this.#workerStates().every(({ alive }) => alive);
+    const dial = (guestPort: number, waitMs: number) => this.#switch.dial(id, guestPort, { waitMs });
+    const subject = { id, tap, netns, mac, ip, gateway: configured?.gateway, port: state };
+    const { guard } = this.#switch;
+    const decision = await diagnose({ ...subject, guard, workersAlive, dial }, port);
+    const recent = this.#recorder.of(id);
+    return { vm: id, ...(port !== undefined && { port }), ...decision, recent };
+  }
+
+  health(): Health {
+    const { guard, vms } = this.#switch.stats();
+    const states = this.#workerStates();
     return {
       status: states.every(({ alive }) => alive) ? 'ok' : 'degraded',
       version: this.#options.version,
@@ -292,6 +322,7 @@ export interface Parts {
   readonly store: StateStore;
   readonly events: EventLog;
   readonly observer: Observer;
+  readonly recorder: FlightRecorder;
   readonly dialer: PortDialer;
   readonly taps: OwnTaps;
 }

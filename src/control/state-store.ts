@@ -24,6 +24,8 @@ export interface StoredVm {
   readonly request: VmRequest;
   /** Forwards added since */
   readonly added: readonly (string | { readonly listen: string; readonly wait?: number })[];
+  /** Those of its profile that were removed since */
+  readonly without?: readonly string[];
   readonly generation: number;
   /** Its TAP is ours: we made it */
   readonly ownsTap: boolean;

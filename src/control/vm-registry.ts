@@ -6,6 +6,7 @@
  * appears is attached once: work on one VM is done in the order it was asked for.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { formatForward } from '../config/forwards.ts';
 import { DEFAULT_NETWORK, ID_RULE, INTERFACE_NAME_RULE, isId, isInterfaceName } from '../config/names.ts';
 import type { VmInput } from '../config/schema.ts';
 import type { AutoAttachRule } from '../config/service.ts';
@@ -19,6 +20,7 @@ import type { Observer } from './observer.ts';
 import type { OwnTaps } from './own-taps.ts';
 import type { PortDialer } from './port-dialer.ts';
 import type { StateStore, StoredVm } from './state-store.ts';
+import { withoutForwards } from './stored-forwards.ts';
 import type { VmFacts } from './views.ts';
 
 interface Entry {
@@ -37,8 +39,6 @@ interface RegistryParts {
   readonly dialer: PortDialer;
   readonly taps: OwnTaps;
 }
-
-const specOf = (request: ForwardRequest): string => (typeof request === 'string' ? request : request.listen);
 
 function tapOf(id: string, request: VmRequest): string {
   const tap = request.tap ?? `fc-${id}`;
@@ -201,7 +201,8 @@ export class VmRegistry {
     if (entry !== undefined && entry.origin !== 'api') throw this.#configuredError(id, entry);
     const before = entry?.stored;
     const isAttached = this.#isAttached(id);
-    if (before !== undefined && isAttached && isDeepStrictEqual(before.request, request)) return false;
+    const isSame = before?.without === undefined && isDeepStrictEqual(before?.request, request);
+    if (isSame && isAttached) return false;
     if (before !== undefined && isAttached) await this.#parts.switch.detach(id);
     const keepsTap = before !== undefined && tapOf(id, before.request) === tapOf(id, request);
     const madeTap = this.#makeTap(id, request);
@@ -236,12 +237,13 @@ export class VmRegistry {
     return new TapswitchError('VM_CONFIGURED', `VM ${id} is there by ${by}`, 'Change that, and reload.');
   }
 
-  async #attach(id: string, { request, added }: StoredVm): Promise<void> {
+  async #attach(id: string, { request, added, without = [] }: StoredVm): Promise<void> {
     const { createTap: _, tap: __, forwards = [], ...input } = request;
     await this.#parts.switch.attach(id, {
       ...input,
       tap: tapOf(id, request),
       forwards: [...forwards, ...added],
+      without,
     });
   }
 
@@ -344,18 +346,23 @@ export class VmRegistry {
     this.known(id);
     await this.#inTurn(id, async () => {
       const before = this.#parts.switch.forwards(id);
-      await this.#parts.switch.removeForward(id, spec, { reset });
+      const removed = await this.#parts.switch.removeForward(id, spec, { reset });
       const left = new Set(
         this.#parts.switch.forwards(id).map(({ host, protocol }) => `${protocol} ${host}`),
       );
       const gone = before.filter(
         ({ host, protocol, identity }) => !identity && !left.has(`${protocol} ${host}`),
       );
-      await this.#changeStored(id, ({ request, added, ...stored }) => ({
-        ...stored,
-        request: { ...request, forwards: (request.forwards ?? []).filter((one) => specOf(one) !== spec) },
-        added: added.filter((one) => specOf(one) !== spec),
-      }));
+      await this.#changeStored(id, ({ request, added, without = [], ...stored }) => {
+        const rest = [...removed];
+        const kept = {
+          request: { ...request, forwards: withoutForwards(request.forwards ?? [], rest) },
+          added: withoutForwards(added, rest),
+        };
+        // What nobody asked for by itself came with the profile.
+        const all = [...without, ...rest.map(formatForward)];
+        return { ...stored, ...kept, ...(all.length > 0 && { without: all }) };
+      });
       for (const { host, guestPort } of gone) {
         this.#parts.events.add({ type: 'forward-removed', vm: id, host, port: guestPort });
       }

@@ -5,6 +5,9 @@ import { TapswitchError } from '../errors.ts';
 import { isSameNamespace } from './namespace.ts';
 import type { VmPort } from './vm-port.ts';
 
+/** In how many rounds every VM's losses in the kernel have been asked for once */
+const COLLECT_ROUNDS = 50;
+
 function addTo<Key, Value>(sets: Map<Key, Set<Value>>, key: Key, value: Value): void {
   const set = sets.get(key);
   if (set === undefined) sets.set(key, new Set([value]));
@@ -62,6 +65,23 @@ export class AttachedVms {
 
   [Symbol.iterator](): IterableIterator<VmPort> {
     return this.#ports.values();
+  }
+
+  /** The VM on a port of the switch, if there is one. */
+  ofNumber(number: number): VmPort[] {
+    return [...this.#ports.values()].filter((port) => port.number === number);
+  }
+
+  /**
+   * Looks after what nobody tells the ports of. What the kernel counts for us is asked for by a few VMs at a time: among a
+   * thousand it is a thousand calls.
+   */
+  keepUp(round: number): void {
+    let turn = round % COLLECT_ROUNDS;
+    for (const port of this.#ports.values()) {
+      port.keepFastPath();
+      if (turn++ % COLLECT_ROUNDS === 0) port.collect();
+    }
   }
 
   inNetwork(name: string): ReadonlySet<VmPort> {

@@ -1,4 +1,5 @@
 /** What the control thread and a datapath worker say to each other. */
+import type { CaptureBinding } from '../capture/tap.ts';
 import type { DnsUpstream } from '../config/dns.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { FlowRecord } from '../gateway/flow-list.ts';
@@ -42,6 +43,9 @@ export type Command =
   | { readonly op: 'forward'; readonly forward: ForwardBinding }
   /** Stop listening for the VM on `port`; with `reset` end the forward's flows, too */
   | { readonly op: 'unforward'; readonly number: number; readonly port: number; readonly reset: boolean }
+  /** Begin a capture, or go on with it as it is now */
+  | { readonly op: 'capture'; readonly capture: CaptureBinding }
+  | { readonly op: 'uncapture'; readonly number: number }
   /** Report each time `fd` becomes readable, as `watched` with this token */
   | { readonly op: 'watch'; readonly fd: number; readonly token: number }
   | { readonly op: 'unwatch'; readonly fd: number; readonly token: number }

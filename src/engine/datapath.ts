@@ -18,6 +18,9 @@
  * Failure. A throw ends the thread; the control thread starts another on the same shared memory and descriptors.
  */
 
+import { CapturedPort } from '../capture/captured-port.ts';
+import type { CaptureBinding } from '../capture/tap.ts';
+import { CaptureTaps } from '../capture/taps.ts';
 import { MAX_NETWORKS } from '../config/limits.ts';
 import { TableAddressBook } from '../gateway/dns/address-book.ts';
 import { GatewayDns } from '../gateway/dns/dns.ts';
@@ -102,6 +105,8 @@ export class Datapath {
   readonly #wakeFd: number;
   readonly #share: FlowShare;
   readonly #handover: Handover;
+  /** Only while something is captured; the ports are wrapped then */
+  #taps: CaptureTaps | undefined;
   #running = true;
 
   constructor(setup: WorkerSetup, owner: DatapathOwner) {
@@ -173,6 +178,7 @@ export class Datapath {
       }
       for (let i = 0; i < this.#timed.length; i++) this.#service(this.#timed[i] as number);
       this.#gateway.run();
+      if (this.#taps !== undefined) this.#taps.settle();
     }
   }
 
@@ -214,7 +220,12 @@ export class Datapath {
   #carryOut(slot: number, ingress: number, verdict: number): void {
     if (verdict > GATEWAY_PORT) this.#egress.add(verdict, slot);
     else if (verdict === FLOOD) this.#flood(slot, ingress);
-    else if (verdict !== KEPT) this.#counters.dropped(ingress, dropReason(verdict), 1);
+    else if (verdict !== KEPT) this.#drop(slot, ingress, dropReason(verdict));
+  }
+
+  #drop(slot: number, ingress: number, reason: number): void {
+    this.#counters.dropped(ingress, reason, 1);
+    if (this.#taps !== undefined) this.#taps.dropped(this.#batch, slot, ingress, reason);
   }
 
   /** Sends a frame to every VM of its network but the one it came from. The host port gets nothing that is flooded. */
@@ -273,6 +284,12 @@ export class Datapath {
       case 'unforward':
         this.#gateway.removeForward(command.number, command.port, command.reset);
         break;
+      case 'capture':
+        this.#capture(command.capture);
+        break;
+      case 'uncapture':
+        this.#uncapture(command.number);
+        break;
       case 'watch':
         this.#epoll.add(command.fd, EPOLLIN | EPOLLET, -command.token);
         break;
@@ -297,7 +314,7 @@ export class Datapath {
         ? new PacketPort(fd, number, this.#vectors, this.#counters)
         : new TapPort(fd, number, this.#counters);
     const port = faults ? new FaultyPort(plain, number, faults, this.#counters, () => this.#clock.ms) : plain;
-    this.#ports[number] = port;
+    this.#ports[number] = this.#taps?.around(port, number) ?? port;
     this.#members[network]?.push(number);
     if (worker !== this.#setup.worker && !isDealtOut) return;
     this.#own.add(number);
@@ -319,6 +336,28 @@ export class Datapath {
     const timed = this.#timed.indexOf(number);
     if (timed >= 0) this.#timed.splice(timed, 1);
     if (this.#own.delete(number)) this.#epoll.remove(port.fd);
+  }
+
+  #capture(binding: CaptureBinding): void {
+    const isFirst = this.#taps === undefined;
+    this.#taps ??= new CaptureTaps(this.#setup.worker, this.#batch);
+    this.#taps.set(binding);
+    if (isFirst) this.#replacePorts((port, number) => this.#taps?.around(port, number) ?? port);
+  }
+
+  #uncapture(number: number): void {
+    if (this.#taps?.remove(number) !== true) return;
+    this.#replacePorts((port) => (port instanceof CapturedPort ? port.inner : port));
+    this.#taps.release();
+    this.#taps = undefined;
+  }
+
+  #replacePorts(by: (port: Port, number: number) => Port): void {
+    // What waits for its port goes out by it as it was.
+    this.#outbox.flush();
+    for (const [number, port] of this.#ports.entries()) {
+      if (port !== undefined) this.#ports[number] = by(port, number);
+    }
   }
 
   #announce(number: number): void {

@@ -3,7 +3,9 @@
  * work on. Knows nothing of VMs, interfaces or files: it is handed descriptors.
  */
 
+import type { CaptureBinding } from '../capture/tap.ts';
 import type { DnsUpstream } from '../config/dns.ts';
+import type { FlowLimits } from '../config/network.ts';
 import { TapswitchError } from '../errors.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { FlowRecord } from '../gateway/flow-list.ts';
@@ -51,6 +53,7 @@ export class Engine {
   readonly #counters: CounterReader;
   readonly #heartbeats: Int32Array;
   readonly #threads: WorkerThread[] = [];
+  readonly #use: VmUse;
   readonly #wakeFds: number[];
   readonly #used = new Uint8Array(MAX_PORTS).fill(1, 0, 1);
   readonly #watchers = new Map<number, () => void>();
@@ -65,6 +68,7 @@ export class Engine {
     const counters = allocateCounters(workers + 1, MAX_PORTS);
     const heartbeats = new SharedArrayBuffer(workers * Int32Array.BYTES_PER_ELEMENT);
     const use = allocateVmUse(workers);
+    this.#use = new VmUse(use);
     const handover = allocateHandover(workers);
     const startedSeconds = nowSeconds();
     this.tables = new Tables(tables, workers);
@@ -83,6 +87,11 @@ export class Engine {
       };
       this.#threads.push(new WorkerThread(setup, log, { ...events, watched, died }));
     }
+  }
+
+  /** Bounds of what the flows of a VM may take; the workers heed them at once. */
+  setLimits(port: number, limits: FlowLimits): void {
+    this.#use.setLimits(port, limits);
   }
 
   /** Number for a new port. Throws TOO_MANY_PORTS. */
@@ -189,6 +198,16 @@ export class Engine {
       this.#watchers.delete(token);
       await thread.unwatch(fd, token);
     };
+  }
+
+  /** Begins a capture, or goes on with it as it is now. Its frames come by `binding.rings`. */
+  async capture(binding: CaptureBinding): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.capture(binding)));
+  }
+
+  /** Once resolved, nothing is written to the capture's rings any more. */
+  async uncapture(number: number): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.uncapture(number)));
   }
 
   stats(port: number): PortStats {

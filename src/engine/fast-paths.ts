@@ -10,9 +10,11 @@ import type { Logger } from '../telemetry/logger.ts';
 export class FastPaths {
   readonly #log: Logger;
   readonly #paths = new Map<string | undefined, FastPath>();
-  #refused = false;
+  /** There is none */
+  #refused: boolean;
 
-  constructor(log: Logger) {
+  constructor(off: boolean, log: Logger) {
+    this.#refused = off;
     this.#log = log;
   }
 

@@ -7,6 +7,7 @@
  * servers are told to the datapath again.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { type FlowLimits, USUAL_LIMITS } from '../config/network.ts';
 import { PREFIX6_BITS } from '../config/network6.ts';
 import type { NetworkConfig } from '../config/resolve.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -52,6 +53,11 @@ export class Networks {
 
   numberOf(name: string): number {
     return this.#numbers.get(name) as number;
+  }
+
+  /** What the connections of each VM of a network may take. */
+  limitsOf(name: string): FlowLimits {
+    return this.configs.get(name)?.limits ?? USUAL_LIMITS;
   }
 
   get hostPorts(): Iterable<HostPort> {

@@ -3,6 +3,7 @@ import { ADDRESS_UNKNOWN } from '../switch/tables.ts';
 import { formatIpv4 } from '../wire/ipv4.ts';
 import { formatMac, macOf } from '../wire/mac.ts';
 import type { Engine } from './engine.ts';
+import type { HostPort } from './host-port.ts';
 import type { PortGlance, PortState } from './switch-types.ts';
 
 /** @param name of its interface */
@@ -43,4 +44,16 @@ export function portGlance(engine: Engine, number: number): PortGlance {
     drops,
     address: () => (isKnown() ? address() : undefined),
   };
+}
+
+/** The state of host ports, by the name of their network. */
+export function hostPortStates(engine: Engine, ports: Iterable<HostPort>): Record<string, PortState> {
+  const states: Record<string, PortState> = {};
+  for (const port of ports) {
+    const { network, config, number, plugged } = port;
+    port.collect();
+    const state = portState(engine, number, config.name, network.name, plugged);
+    states[network.name] = { ...state, ip: formatIpv4(config.address) };
+  }
+  return states;
 }

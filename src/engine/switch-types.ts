@@ -17,6 +17,8 @@ export interface SwitchOptions extends ConfigInput {
 export interface AttachOptions extends VmInput {
   /** Impairments of what the VM sends, for experiments */
   readonly faults?: FaultPlan;
+  /** Forwards of its profile that it does not have, each in full: `127.0.0.1:0:8080/tcp`; others are ignored */
+  readonly without?: readonly string[];
 }
 
 /** What happens to a switch, for whoever asks to be told. Each is called between two things the switch does. */
@@ -29,6 +31,11 @@ export interface SwitchEvents {
   workerReplaced?(worker: number): void;
   /** An interface of our own namespace appeared, changed, or went */
   link?(name: string, present: boolean): void;
+}
+
+export interface RemoveOptions {
+  /** End its connections, too */
+  readonly reset?: boolean;
 }
 
 export interface DialOptions {

@@ -5,17 +5,18 @@
  */
 
 import type { Socket } from 'node:net';
+import type { PortForward } from '../config/forwards.ts';
+import { profilesWithout } from '../config/profiles.ts';
 import { type NetworkConfig, resolveVm, type SwitchConfig, type VmConfig } from '../config/resolve.ts';
 import type { ForwardInput } from '../config/schema.ts';
 import { TapswitchError } from '../errors.ts';
-import type { FastPath } from '../fastpath/fast-path.ts';
 import { ForwardTable } from '../forward/forward-table.ts';
 import type { ForwardState } from '../forward/vm-forwards.ts';
 import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { formatIpv4 } from '../wire/ipv4.ts';
 import { AttachedVms } from './attached-vms.ts';
+import { type Capture, type CaptureOptions, Captures } from './captures.ts';
 import { Dialer } from './dialer.ts';
 import { Engine } from './engine.ts';
 import { FastPaths } from './fast-paths.ts';
@@ -25,12 +26,13 @@ import { LinkWatch } from './link-watch.ts';
 import { NameService } from './name-service.ts';
 import { Networks } from './networks.ts';
 import { OutboundRules } from './outbound.ts';
-import { portGlance, portState } from './port-state.ts';
+import { hostPortStates, portGlance, portState } from './port-state.ts';
 import type {
   AttachOptions,
   DialOptions,
   PortGlance,
   PortState,
+  RemoveOptions,
   SwitchEvents,
   SwitchStats,
 } from './switch-types.ts';
@@ -40,8 +42,6 @@ import { VmPort } from './vm-port.ts';
 const UPKEEP_MS = 100;
 /** Every how many of those times it looks at the guards */
 const GUARD_ROUNDS = 20;
-/** In how many of those times every VM's losses in the kernel have been asked for once */
-const COLLECT_ROUNDS = 50;
 /** Every how many of those times it looks at the host's addresses */
 const HOST_ADDRESS_ROUNDS = 50;
 
@@ -61,6 +61,7 @@ export class Switch {
   readonly #outbound: OutboundRules;
   readonly #networks: Networks;
   readonly #vms: AttachedVms;
+  readonly #captures: Captures;
   /** Ports being removed; their ids and TAPs are taken until that is done */
   readonly #removals = new WeakMap<VmPort, Promise<void>>();
   #upkeep: NodeJS.Timeout | undefined;
@@ -77,7 +78,9 @@ export class Switch {
     this.#engine = new Engine(config.workers, log, {
       gaveUp: (what) => this.#forwards.gaveUp(what),
       dialed: (number, news) => this.#dialer.heard(number, news),
-      reached: (port, guestPort) => this.#tellReached(port, guestPort),
+      reached: (number, guestPort) => {
+        for (const { vm } of this.#vms.ofNumber(number)) events.reached?.(vm.id, guestPort);
+      },
       died: (worker) => {
         this.#dialer.died(worker);
         events.workerReplaced?.(worker);
@@ -88,13 +91,13 @@ export class Switch {
     this.#names = new NameService(this.#engine, log);
     const parts = { engine: this.#engine, links: this.#links, names: this.#names, log };
     this.#networks = new Networks(config.networks, parts);
-    this.#fastPaths = new FastPaths(log);
+    this.#fastPaths = new FastPaths(config.fastPath === 'off', log);
     this.#guards = new Guards(config.guard === 'required', log);
     this.#forwards = new ForwardTable(this.#engine, log);
     this.#leases = new Leases(this.#engine.tables, log);
-    const { configs } = this.#networks;
-    this.#outbound = new OutboundRules(configs);
-    this.#vms = new AttachedVms(configs);
+    this.#outbound = new OutboundRules(this.#networks.configs);
+    this.#vms = new AttachedVms(this.#networks.configs);
+    this.#captures = new Captures(this.#engine, this.#vms, this.#networks);
   }
 
   /** Opens the host ports and attaches the VMs of the configuration. */
@@ -110,19 +113,10 @@ export class Switch {
   /** What nobody tells us of has to be looked after: addresses the datapath learned, guards taken away. */
   #keepUp(): void {
     const round = this.#upkeepRound++;
-    this.#collectSome(round);
+    this.#vms.keepUp(round);
     if (round % HOST_ADDRESS_ROUNDS === 0) this.#followHost();
     if (round % GUARD_ROUNDS !== 0) return;
     this.#guards.restore(() => [...this.#vms].filter(({ plugged }) => plugged).map(({ vm }) => vm));
-  }
-
-  /** What the kernel counts for us is asked for by a few VMs at a time: among a thousand it is a thousand calls. */
-  #collectSome(round: number): void {
-    let turn = round % COLLECT_ROUNDS;
-    for (const port of this.#vms) {
-      port.keepFastPath();
-      if (turn++ % COLLECT_ROUNDS === 0) port.collect();
-    }
   }
 
   #followHost(): void {
@@ -155,7 +149,7 @@ export class Switch {
         'Call attach(id, { tap, ... }).',
       );
     }
-    const { faults, ...input } = options ?? {};
+    const { faults, without = [], ...input } = options ?? {};
     if (this.#vms.has(id)) {
       throw new TapswitchError(
         'VM_EXISTS',
@@ -163,8 +157,9 @@ export class Switch {
         'Detach it first, or use another id.',
       );
     }
-    const { configs } = this.#networks;
-    await this.#attach(resolveVm(id, input, configs, this.#vms.index, this.#profiles), faults, false);
+    const profiles = profilesWithout(this.#profiles, input.profile, without);
+    const vm = resolveVm(id, input, this.#networks.configs, this.#vms.index, profiles);
+    await this.#attach(vm, faults, false);
   }
 
   /** The same for a VM that has been checked against the networks and the other VMs already. */
@@ -178,15 +173,20 @@ export class Switch {
     this.#vms.checkTapFree(vm);
     const guard = this.#guards.kindFor(vm);
     const network = this.#networks.numberOf(vm.network);
-    const fastPath = this.#fastPathFor(vm, faults);
+    // Only VMs that may meet each other, and whose frames are not to be interfered with, have use for it.
+    const meets = this.#networks.configs.get(vm.network)?.mode === 'shared' && faults === undefined;
+    const fastPath = meets ? this.#fastPaths.of(vm.netns) : undefined;
     if (!prepared) this.#guards.inherit([vm]);
     const policy = () => this.#outbound.wordsOf(vm);
+    const limits = () => this.#networks.limitsOf(vm.network);
     const changed = (change: 'present' | 'absent' | 'up' | 'down') => this.#events.port?.(vm.id, change);
     const common = { engine: this.#engine, vm, network, guard, log: this.#log, changed };
-    const port = new VmPort({ ...common, faults, policy, fastPath });
+    const captured = () => this.#captures.wants(vm.id);
+    const port = new VmPort({ ...common, faults, policy, limits, fastPath, captured });
     this.#vms.add(port);
     try {
       this.#giveLease(port);
+      await this.#captures.follow();
       await this.#forwards.open(vm.id, port.number, vm.forwards);
       // Watched before it is opened: no news of it can fall in between.
       await this.#links.add(vm.netns, vm.tap, port);
@@ -219,16 +219,10 @@ export class Switch {
     await port.close();
     this.#guards.lift(vm, detached);
     this.#vms.remove(port);
+    await this.#captures.follow();
     if (this.#vms.hasInNamespace(vm.netns)) return;
     this.#guards.forget(vm.netns);
     this.#fastPaths.release(vm.netns);
-  }
-
-  /** Only VMs that may meet each other, and whose frames are not to be interfered with, have use for it. */
-  #fastPathFor(vm: VmConfig, faults: FaultPlan | undefined): FastPath | undefined {
-    const shared = this.#networks.configs.get(vm.network)?.mode === 'shared';
-    if (!shared || faults !== undefined || this.#config.fastPath === 'off') return undefined;
-    return this.#fastPaths.of(vm.netns);
   }
 
   /** Unplugs a VM, ends its flows and forwards, and lifts the guard from its TAP. Throws VM_UNKNOWN. */
@@ -259,15 +253,12 @@ export class Switch {
    *
    * @param spec as it was added; instead of port 0 the chosen one will do
    * @param options.reset ends its connections, too
+   * @returns what was removed, each port by itself
    * @throws TapswitchError VM_UNKNOWN, CONFIG_INVALID, FORWARD_UNKNOWN; nothing is changed then
    */
-  async removeForward(id: string, spec: string, options: { readonly reset?: boolean } = {}): Promise<void> {
+  async removeForward(id: string, spec: string, options: RemoveOptions = {}): Promise<PortForward[]> {
     this.#checkOpen();
-    await this.#forwards.remove(id, spec, options.reset ?? false);
-  }
-
-  #tellReached(number: number, guestPort: number): void {
-    for (const port of this.#vms) if (port.number === number) this.#events.reached?.(port.vm.id, guestPort);
+    return this.#forwards.remove(id, spec, options.reset ?? false);
   }
 
   #port(id: string): VmPort {
@@ -295,6 +286,15 @@ export class Switch {
     return this.#engine.reset(this.#port(id).number);
   }
 
+  /**
+   * Captures frames, both ways at each port, into a pcapng file that is to be read from what is returned.
+   * @throws TapswitchError VM_UNKNOWN, FILTER_INVALID, CAPTURE_LIMIT
+   */
+  async capture(options: CaptureOptions = {}): Promise<Capture> {
+    this.#checkOpen();
+    return this.#captures.begin(options);
+  }
+
   /** Whether there is a VM of that id. */
   has(id: string): boolean {
     return this.#vms.has(id);
@@ -307,6 +307,11 @@ export class Switch {
     port.collect();
     const state = portState(this.#engine, port.number, port.vm.tap, port.vm.network, port.plugged);
     return { ...state, ...this.#forwards.stateOf(id) };
+  }
+
+  /** Kind of guard in use, undefined while no VM is attached. */
+  get guard(): SwitchStats['guard'] {
+    return this.#guards.inUse;
   }
 
   /** The datapath threads. */
@@ -324,17 +329,11 @@ export class Switch {
     this.#checkOpen();
     const vms: Record<string, PortState> = {};
     for (const id of this.#vms.ids()) vms[id] = this.vmState(id) as PortState;
-    const hostPorts: Record<string, PortState> = {};
-    for (const port of this.#networks.hostPorts) {
-      const { network, config, number, plugged } = port;
-      port.collect();
-      const state = portState(this.#engine, number, config.name, network.name, plugged);
-      hostPorts[network.name] = { ...state, ip: formatIpv4(config.address) };
-    }
-    return { guard: this.#guards.inUse, vms, hostPorts, workers: this.#engine.workers() };
+    const hostPorts = hostPortStates(this.#engine, this.#networks.hostPorts);
+    return { guard: this.#guards.inUse, vms, hostPorts, workers: this.workers() };
   }
 
-  /** Makes a datapath thread throw, to see it replaced. For tests. */
+  /** Makes a datapath thread throw. For tests. */
   crashWorker(worker: number): void {
     this.#engine.crashWorker(worker);
   }
@@ -365,6 +364,7 @@ export class Switch {
     this.#closed = true;
     clearInterval(this.#upkeep);
     this.#dialer.close();
+    this.#captures.close();
     try {
       await this.#links.removeOwn();
       await this.#networks.unwatch();

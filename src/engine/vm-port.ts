@@ -9,6 +9,7 @@
  * Changes are carried out one after the other, in the order they were heard of. When a TAP comes back and cannot be
  * opened, the port stays absent and the log says why; the next news of it is the next attempt.
  */
+import type { FlowLimits } from '../config/network.ts';
 import type { VmConfig } from '../config/resolve.ts';
 import { TapswitchError } from '../errors.ts';
 import type { FastPath, FastPort } from '../fastpath/fast-path.ts';
@@ -40,8 +41,12 @@ export interface VmPortOptions {
   readonly faults: FaultPlan | undefined;
   /** Where the VM may go at the moment: words of an EgressPolicy */
   readonly policy: () => Int32Array;
+  /** What its flows may take at the moment */
+  readonly limits: () => FlowLimits;
   /** Of the VM's namespace; undefined when its frames are all to pass through the datapath */
   readonly fastPath: FastPath | undefined;
+  /** Whether all its frames are to pass through the datapath at the moment, because somebody looks */
+  readonly captured: () => boolean;
   readonly log: Logger;
   /** Told when the TAP comes or goes, and its carrier */
   readonly changed: (change: 'present' | 'absent' | 'up' | 'down') => void;
@@ -136,6 +141,7 @@ export class VmPort {
   }
 
   #record(): VmRecord {
+    this.#options.engine.setLimits(this.number, this.#options.limits());
     return { name: this.vm.id, policy: this.#options.policy() };
   }
 
@@ -215,7 +221,7 @@ export class VmPort {
     const { tables } = engine;
     const known =
       tables.macState(this.number) !== ADDRESS_UNKNOWN && tables.ipState(this.number) !== ADDRESS_UNKNOWN;
-    if (!known || !tables.carrier(this.number)) return undefined;
+    if (!known || !tables.carrier(this.number) || this.#options.captured()) return undefined;
     return {
       network,
       macHigh: tables.macHigh(this.number),

@@ -10,6 +10,7 @@
  * A worker that does not acknowledge within ACK_TIMEOUT_MS is stuck: the caller gets WORKER_STUCK.
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { CaptureBinding } from '../capture/tap.ts';
 import type { DnsUpstream } from '../config/dns.ts';
 import { TapswitchError } from '../errors.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
@@ -69,6 +70,7 @@ export class WorkerThread {
   readonly #upstreams = new Map<number, readonly DnsUpstream[]>();
   readonly #forwards = new Map<number, ForwardBinding>();
   readonly #watches = new Map<number, number>();
+  readonly #captures = new Map<number, CaptureBinding>();
   readonly #descriptors = allocateDescriptorSet();
   readonly #pending = new Map<number, Pending>();
   #epollFd = -1;
@@ -124,6 +126,7 @@ export class WorkerThread {
     for (const [network, names] of this.#names) this.#post({ op: 'names', network, names });
     for (const [network, upstreams] of this.#upstreams) this.#post({ op: 'upstreams', network, upstreams });
     for (const [port, vm] of this.#vms) this.#post({ op: 'vm', port, ...vm });
+    for (const capture of this.#captures.values()) this.#post({ op: 'capture', capture });
     for (const binding of this.#ports.values()) this.#post({ op: 'attach', binding });
     for (const forward of this.#forwards.values()) this.#post({ op: 'forward', forward });
     for (const [token, fd] of this.#watches) this.#post({ op: 'watch', fd, token });
@@ -284,6 +287,16 @@ export class WorkerThread {
 
   announce(port: number): Promise<void> {
     return this.#tell({ op: 'announce', port });
+  }
+
+  capture(capture: CaptureBinding): Promise<void> {
+    this.#captures.set(capture.number, capture);
+    return this.#tell({ op: 'capture', capture });
+  }
+
+  uncapture(number: number): Promise<void> {
+    this.#captures.delete(number);
+    return this.#tell({ op: 'uncapture', number });
   }
 
   watch(fd: number, token: number): Promise<void> {

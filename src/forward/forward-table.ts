@@ -87,9 +87,9 @@ export class ForwardTable {
   }
 
   /** Ends what `spec` says, see {@link VmForwards.remove}. Throws CONFIG_INVALID or FORWARD_UNKNOWN. */
-  async remove(id: string, spec: string, reset: boolean): Promise<void> {
+  async remove(id: string, spec: string, reset: boolean): Promise<PortForward[]> {
     const vm = this.#vm(id);
-    await vm.remove(this.#resolve(id, spec), reset);
+    return vm.remove(this.#resolve(id, spec), reset);
   }
 
   #resolve(id: string, input: ForwardInput): PortForward[] {

@@ -211,9 +211,10 @@ export class VmForwards {
   /**
    * Ends forwards: each is one that was asked for, or the same with the host port that was chosen.
    * @param reset ends their flows, too
+   * @returns them as they were asked for
    * @throws TapswitchError FORWARD_UNKNOWN when one is not there; nothing is changed then
    */
-  async remove(forwards: readonly PortForward[], reset: boolean): Promise<void> {
+  async remove(forwards: readonly PortForward[], reset: boolean): Promise<PortForward[]> {
     const removed = forwards.map((forward) => this.#find(forward));
     const left = this.asked.filter((asked) => !removed.some((served) => served.asked === asked));
     const identities = [...this.#served].filter(
@@ -227,6 +228,7 @@ export class VmForwards {
     await this.#serve(
       this.#openIdentities(left.filter((asked) => forwards.some((one) => leadsLike(one, asked)))),
     );
+    return removed.map(({ asked }) => asked);
   }
 
   #find(forward: PortForward): Served {

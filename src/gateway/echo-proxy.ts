@@ -61,7 +61,12 @@ export class EchoProxy implements FlowEvents {
   constructor(parts: DatagramParts) {
     this.#parts = parts;
     this.readyList = parts.readyList;
-    this.flows = new Flows(parts.context, this, VM_ECHO_FLOWS, () => ECHO_SECONDS * 1000);
+    this.flows = new Flows(
+      parts.context,
+      this,
+      () => VM_ECHO_FLOWS,
+      () => ECHO_SECONDS * 1000,
+    );
   }
 
   /**

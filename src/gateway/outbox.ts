@@ -71,7 +71,7 @@ export class Outbox {
     for (let i = 0; i < count; i++) {
       const sender = this.#senders[i];
       this.#senders[i] = undefined;
-      if (this.#queue.refused[i] === 1) sender?.refused(this.#marks[i] as number);
+      if (this.#queue.refused[i] !== 0) sender?.refused(this.#marks[i] as number);
     }
   }
 

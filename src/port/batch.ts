@@ -37,6 +37,8 @@ export class FrameBatch {
   readonly length: Int32Array;
   /** `RECEIVED_*` of each frame */
   readonly condition: Int32Array;
+  /** Whether a port refused to send the frame: 0, or one more than the drop reason; whoever asks clears it before */
+  readonly refused: Uint8Array;
   /** Halves of each slot's address, for message headers */
   readonly addressLow: Int32Array;
   readonly addressHigh: Int32Array;
@@ -51,6 +53,7 @@ export class FrameBatch {
     this.start = Int32Array.from({ length: capacity }, (_, i) => i * SLOT_BYTES + SLOT_PAD);
     this.length = new Int32Array(capacity);
     this.condition = new Int32Array(capacity);
+    this.refused = new Uint8Array(capacity);
     this.addressLow = this.start.map((offset) => addressLow(this.#memory.address + offset));
     this.addressHigh = this.start.map((offset) => addressHigh(this.#memory.address + offset));
   }

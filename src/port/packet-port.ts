@@ -116,14 +116,16 @@ export class PacketPort implements Port {
         continue;
       }
       const reason = this.#failure();
-      const type = vnet.gsoType(batch.view, batch.start[slots[first + at] as number] as number);
+      const slot = slots[first + at] as number;
+      const type = vnet.gsoType(batch.view, batch.start[slot] as number);
       if (reason === DROP['queue-full'] && this.#sendSegmented(type, vector.headerAddress(at))) {
         sent++;
         continue;
       }
       // It stops at the first frame that fails: that one is lost, those behind it have their own chance.
       this.#counters.dropped(this.#number, reason, 1);
-      bytes -= (batch.length[slots[first + at] as number] as number) - VNET_HEADER_BYTES;
+      batch.refused[slot] = reason + 1;
+      bytes -= (batch.length[slot] as number) - VNET_HEADER_BYTES;
       refused++;
     }
     this.#counters.sent(this.#number, sent, bytes);
@@ -144,7 +146,7 @@ export class PacketPort implements Port {
       const type = vnet.gsoType(queue.view, queue.headers(at));
       if (reason !== DROP['queue-full'] || !this.#sendSegmented(type, vector.headerAddress(at))) {
         this.#counters.dropped(this.#number, reason, 1);
-        queue.refused[at] = 1;
+        queue.refused[at] = reason + 1;
         refused++;
       }
       at++;

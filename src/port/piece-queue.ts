@@ -20,6 +20,7 @@ export class PieceQueue {
   readonly u8: Uint8Array;
   /** Whoever sends the frames looks here for what to send, and marks here what it could not */
   readonly vector = new MessageVector(QUEUE_FRAMES, 0, 2);
+  /** 0, or one more than the drop reason */
   readonly refused = new Uint8Array(QUEUE_FRAMES);
   /** Bytes of each frame and its virtio-net header */
   readonly bytes = new Int32Array(QUEUE_FRAMES);

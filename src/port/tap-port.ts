@@ -44,7 +44,9 @@ export class TapPort implements Port {
       const slot = slots[first + i] as number;
       const length = batch.length[slot] as number;
       if (write(this.fd, batch.address(slot), length) < 0) {
-        this.#counters.dropped(this.#number, sendFailure(errno()), 1);
+        const reason = sendFailure(errno());
+        this.#counters.dropped(this.#number, reason, 1);
+        batch.refused[slot] = reason + 1;
         continue;
       }
       sent++;
@@ -57,8 +59,9 @@ export class TapPort implements Port {
     let sent = 0;
     for (let i = first; i < first + count; i++) {
       if (writev(this.fd, queue.vector.iovecAddress(i), 2) < 0) {
-        this.#counters.dropped(this.#number, sendFailure(errno()), 1);
-        queue.refused[i] = 1;
+        const reason = sendFailure(errno());
+        this.#counters.dropped(this.#number, reason, 1);
+        queue.refused[i] = reason + 1;
         continue;
       }
       sent++;

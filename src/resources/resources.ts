@@ -78,6 +78,43 @@ export const FirecrackerSnippet = Type.Object(
   closed,
 );
 
+export const EVENT_TYPES = [
+  'vm-added',
+  'vm-changed',
+  'vm-removed',
+  'vm-up', // carrier: a VMM holds the TAP
+  'vm-down',
+  'tap-present',
+  'tap-absent',
+  'first-frame', // of this carrier
+  'first-arp', // the guest's address became known to the switch, or it answered ARP
+  'port-reachable', // first connection opened to this port of this carrier
+  'forward-added',
+  'forward-removed',
+  'drops-rising',
+  'generation', // a restored snapshot was announced
+  'worker-replaced',
+  'reloaded', // the configuration was read again
+] as const;
+
+export const Event = Type.Object(
+  {
+    sequence: Type.Integer({ description: 'Counts up by one; begins anew with the daemon' }),
+    run: Type.String({ description: "The daemon's run: sequence numbers of another one mean nothing" }),
+    time: Type.String({ description: 'RFC 3339, UTC' }),
+    type: Type.Enum([...EVENT_TYPES]),
+    vm: Type.Optional(Type.String()),
+    network: Type.Optional(Type.String()),
+    port: Type.Optional(Type.Integer({ description: 'of the guest' })),
+    host: Type.Optional(Type.String({ description: "a forward's host side" })),
+    reason: Type.Optional(Type.String({ description: 'a drop reason' })),
+    frames: Type.Optional(Type.Number()),
+    worker: Type.Optional(Type.Integer()),
+    detail: Type.Optional(Type.String({ description: 'the same in words' })),
+  },
+  closed,
+);
+
 export const Vm = Type.Object(
   {
     id: Type.String(),
@@ -104,6 +141,9 @@ export const Vm = Type.Object(
     forwards: Type.Array(Forward),
     generation: Type.Integer({ description: 'How many times a snapshot was said to have been restored' }),
     counters: Counters,
+    recent: Type.Optional(
+      Type.Array(Event, { description: 'Its last events, 64 at most, where one VM is asked for' }),
+    ),
     firecracker: FirecrackerSnippet,
   },
   closed,
@@ -173,45 +213,45 @@ export const Lease = Type.Object(
   closed,
 );
 
-export const EVENT_TYPES = [
-  'vm-added',
-  'vm-changed',
-  'vm-removed',
-  'vm-up', // carrier: a VMM holds the TAP
-  'vm-down',
-  'tap-present',
-  'tap-absent',
-  'first-frame', // of this carrier
-  'first-arp', // the guest's address became known to the switch, or it answered ARP
-  'port-reachable', // first connection opened to this port of this carrier
-  'forward-added',
-  'forward-removed',
-  'drops-rising',
-  'generation', // a restored snapshot was announced
-  'worker-replaced',
-  'reloaded', // the configuration was read again
-] as const;
-
-export const Event = Type.Object(
-  {
-    sequence: Type.Integer({ description: 'Counts up by one; begins anew with the daemon' }),
-    run: Type.String({ description: "The daemon's run: sequence numbers of another one mean nothing" }),
-    time: Type.String({ description: 'RFC 3339, UTC' }),
-    type: Type.Enum([...EVENT_TYPES]),
-    vm: Type.Optional(Type.String()),
-    network: Type.Optional(Type.String()),
-    port: Type.Optional(Type.Integer({ description: 'of the guest' })),
-    host: Type.Optional(Type.String({ description: "a forward's host side" })),
-    reason: Type.Optional(Type.String({ description: 'a drop reason' })),
-    frames: Type.Optional(Type.Number()),
-    worker: Type.Optional(Type.Integer()),
-    detail: Type.Optional(Type.String({ description: 'the same in words' })),
-  },
-  closed,
-);
-
 /** Where on the way to a port in a VM something failed. */
 export const HOPS = ['vm', 'tap', 'guest', 'port'] as const;
+export const DEFAULT_LINK_SECONDS = 3600;
+const MAX_LINK_SECONDS = 86_400;
+
+export const LinkRequest = Type.Object(
+  {
+    port: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 65_535,
+        description: 'Port of the guest it is for; all where absent',
+      }),
+    ),
+    path: Type.Optional(
+      Type.String({
+        maxLength: 2048,
+        description: "The service's path it leads to, with its query (default /)",
+      }),
+    ),
+    expiresIn: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MAX_LINK_SECONDS,
+        description: `Seconds it holds (default ${DEFAULT_LINK_SECONDS})`,
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'What a link is to be for' },
+);
+
+export const Link = Type.Object(
+  {
+    url: Type.String({ description: 'To be opened by a browser; whoever has it can reach the VM' }),
+    expires: Type.String({ description: 'RFC 3339, UTC' }),
+  },
+  { additionalProperties: false },
+);
+
 export type Hop = (typeof HOPS)[number];
 
 export const Reached = Type.Object(
@@ -219,6 +259,34 @@ export const Reached = Type.Object(
     vm: Type.String(),
     port: Type.Integer(),
     waitedMs: Type.Integer(),
+  },
+  closed,
+);
+
+export const Diagnosis = Type.Object(
+  {
+    vm: Type.String(),
+    port: Type.Optional(Type.Integer({ description: 'Port of the guest that was asked about' })),
+    verdict: Type.Object(
+      {
+        code: Type.String({ description: 'Stable; docs/diagnosis.md has the list' }),
+        sentence: Type.String(),
+        nextStep: Type.String(),
+      },
+      closed,
+    ),
+    hops: Type.Array(
+      Type.Object(
+        {
+          hop: Type.String(),
+          status: Type.Enum(['ok', 'failed', 'skipped', 'unknown']),
+          evidence: Type.String(),
+        },
+        closed,
+      ),
+      { description: 'In the order of the way to the guest' },
+    ),
+    recent: Type.Array(Event, { description: 'The last events of the VM, 64 at most, oldest first' }),
   },
   closed,
 );
@@ -274,7 +342,10 @@ export type Lease = Static<typeof Lease>;
 export type EventType = (typeof EVENT_TYPES)[number];
 export type Event = Static<typeof Event>;
 export type Reached = Static<typeof Reached>;
+export type Diagnosis = Static<typeof Diagnosis>;
 export type Generation = Static<typeof Generation>;
 export type Health = Static<typeof Health>;
 export type Reloaded = Static<typeof Reloaded>;
 export type Problem = Static<typeof Problem>;
+export type LinkRequest = Static<typeof LinkRequest>;
+export type Link = Static<typeof Link>;

@@ -53,6 +53,17 @@ test('since -> replayed from there, then live, each once and in order', async ()
   await expect.poll(() => sequences).toEqual(upTo(5, 13));
 });
 
+test('follow=false -> what there is, however much, then 1000', async () => {
+  emit(1000, 'x'.repeat(1000));
+  const { sequences, closed } = await follow('?since=1&follow=false');
+  emit(3);
+  expect(await closed).toMatchObject({ code: 1000 });
+  expect(sequences).toEqual(upTo(2, 1000));
+  const none = await follow('?since=1003&follow=false');
+  expect(await none.closed).toMatchObject({ code: 1000 });
+  expect(none.sequences).toEqual([]);
+});
+
 test('no since -> live only; since the newest -> the same', async () => {
   emit(3);
   const one = await follow('');

@@ -1,8 +1,9 @@
 /** A control plane without a switch, for tests of the API: VMs in a map, events from the test. */
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ControlPlane, DialOptions, EventSource } from '../../src/control/contract.ts';
+import type { CaptureRequest, ControlPlane, DialOptions, EventSource } from '../../src/control/contract.ts';
 import { type ErrorCode, TapswitchError } from '../../src/errors.ts';
+import type { Capture } from '../../src/index.ts';
 import type { Event, Forward, ForwardRequest, Vm, VmRequest } from '../../src/resources/resources.ts';
 
 const KEPT = 1000;
@@ -111,6 +112,25 @@ export class FakePlane implements ControlPlane {
     this.calls.push(['removeForward', id, spec, options]);
   }
 
+  /** Captures asked for that run */
+  readonly captures = new Set<CaptureRequest>();
+
+  async capture(request: CaptureRequest): Promise<Capture> {
+    this.calls.push(['capture', request]);
+    for (const id of request.vms ?? []) this.vm(id);
+    this.captures.add(request);
+    const stopping = new AbortController();
+    const { captures } = this;
+    async function* pieces() {
+      yield Buffer.from('first');
+      await sleep(60_000, undefined, { signal: stopping.signal }).catch(() => {});
+      captures.delete(request);
+      yield Buffer.from('last');
+    }
+    const stop = () => stopping.abort();
+    return { written: 0, lost: 0, stop, [Symbol.asyncIterator]: pieces };
+  }
+
   async flows(id: string) {
     this.vm(id);
     const ends = { guest: '192.168.0.14:6080', remote: '192.168.0.1:4000' };
@@ -128,6 +148,14 @@ export class FakePlane implements ControlPlane {
   leases() {
     const mac = '06:00:c0:a8:00:0e';
     return [{ vm: 'vm1', network: 'default', ip: '192.168.0.14', mac, kind: 'configured' as const }];
+  }
+
+  async diagnose(id: string, port: number | undefined) {
+    this.vm(id);
+    this.calls.push(['diagnose', id, port]);
+    const verdict = { code: 'TAP_DOWN', sentence: 'Its TAP is down.', nextStep: 'Set it up.' };
+    const hop = { hop: 'tap', status: 'failed' as const, evidence: 'fc-vm1 is down' };
+    return { vm: id, ...(port !== undefined && { port }), verdict, hops: [hop], recent: [] };
   }
 
   async newGeneration(id: string) {

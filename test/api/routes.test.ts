@@ -68,6 +68,16 @@ describe('happy', () => {
     expect((await stage.ask('POST', '/v1/reload')).json.changes).toEqual(['vm vm1 added']);
   });
 
+  test('diagnosis -> what the plane says; a port that is none -> 400; no such VM -> 404', async () => {
+    const path = '/v1/vms/vm1/diagnosis';
+    expect((await stage.ask('GET', path)).json).toMatchObject({ vm: 'vm1', verdict: { code: 'TAP_DOWN' } });
+    expect(stage.plane.calls.at(-1)).toEqual(['diagnose', 'vm1', undefined]);
+    expect((await stage.ask('GET', `${path}?port=80`)).json.port).toBe(80);
+    const wrong = await stage.ask('GET', `${path}?port=65536`);
+    expect([wrong.status, wrong.json.code]).toEqual([400, 'BAD_REQUEST']);
+    expect((await stage.ask('GET', '/v1/vms/none/diagnosis')).status).toBe(404);
+  });
+
   test('healthz, readyz: degraded -> 200 and 503', async () => {
     expect((await stage.ask('GET', '/readyz')).status).toBe(200);
     stage.plane.degraded = true;
@@ -165,7 +175,9 @@ describe('bad input', () => {
     ['GET', '/v1/vms/%zz', 400],
     ['GET', '/v1/networks/other', 404],
     ['DELETE', '/v1/vms/none', 404],
-    ['PATCH', '/v1/vms/vm1', 404],
+    ['PATCH', '/v1/vms/vm1', 405],
+    ['PUT', '/v1/networks', 405],
+    ['GET', '/v1/events', 426],
     ['DELETE', '/v1/vms/vm1/forwards', 400],
   ])('%s %s -> %i', async (method, path, expected) => {
     const { status, json } = await stage.ask(method, path);

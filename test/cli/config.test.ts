@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parse } from 'yaml';
 import { defaultWorkers } from '../../src/config/resolve.ts';
 import { readText } from '../docs/tables.ts';
@@ -14,6 +14,9 @@ vms:
     forwards: [1000-1001:10-11]
     egress: [deny any]
 `;
+
+// Each command is a process of its own.
+vi.setConfig({ testTimeout: 60_000 });
 
 let files: ReturnType<typeof scratch>;
 

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { runIn } from '../../src/lab/process.ts';
 import { scratch, tapswitch } from '../lib/engine-command.ts';
 import { type FakeApi, startFakeApi } from '../lib/fake-api.ts';
 
@@ -22,6 +21,19 @@ const LISTINGS = [
   ],
 ] as const;
 
+const SICK = {
+  vm: 'a',
+  verdict: { code: 'TAP_DOWN', sentence: 'It is down.', nextStep: 'Set it up.' },
+  hops: [{ hop: 'tap', status: 'failed', evidence: 'fc-a is down' }],
+  recent: [{ sequence: 1, run: 'r', time: 't', type: 'drops-rising', vm: 'a', reason: 'vlan', frames: 12 }],
+};
+const WELL = {
+  vm: 'b',
+  verdict: { code: 'HEALTHY', sentence: 'It is.', nextStep: 'None.' },
+  hops: [],
+  recent: [],
+};
+
 let files: ReturnType<typeof scratch>;
 let socket: string;
 let api: FakeApi;
@@ -29,7 +41,11 @@ let api: FakeApi;
 beforeEach(async () => {
   files = scratch();
   socket = join(files.path, 'api.sock');
-  api = await startFakeApi(socket, Object.fromEntries(LISTINGS.map(([, route, row]) => [route, [row]])));
+  api = await startFakeApi(socket, {
+    ...Object.fromEntries(LISTINGS.map(([, route, row]) => [route, [row]])),
+    'GET /v1/vms/a/diagnosis': SICK,
+    'GET /v1/vms/b/diagnosis': WELL,
+  });
 });
 
 afterEach(async () => {
@@ -55,7 +71,13 @@ test('a VM that is not there -> status 2, one line', async () => {
   expect(stderr).toBe('tapswitch: VM_UNKNOWN: there is no VM x. Use another.\n');
 });
 
-test('completion bash -> bash reads it', async () => {
-  const { stdout } = await run('completion', 'bash');
-  expect(await runIn(undefined, ['bash', '-n'], { input: stdout })).toMatchObject({ status: 0, stderr: '' });
-});
+test('diagnose -> hops and verdict, status 69; --json -> the whole; healthy -> status 0', async () => {
+  const sick = await run('diagnose', 'a', '--port', '80');
+  expect(sick.status).toBe(69);
+  expect(sick.stdout).toContain('tap  failed  fc-a is down');
+  expect(sick.stdout).toMatch(/drops-rising +a +vlan 12/);
+  expect(sick.stdout.trimEnd().split('\n').at(-1)).toBe('TAP_DOWN: It is down. Set it up.');
+  expect(JSON.parse((await run('diagnose', 'a', '--json')).stdout)).toEqual(SICK);
+  expect((await run('diagnose', 'b')).status).toBe(0);
+  expect((await run('diagnose', 'a', '--port', '0')).status).toBe(2);
+}, 20_000);

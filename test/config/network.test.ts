@@ -22,6 +22,7 @@ describe('resolveNetwork', () => {
       hostServices: [],
       dns: { records: new Map() },
       egress: [],
+      limits: { tcpFlows: 8192, halfOpenFlows: 1024, udpFlows: 1024, bufferBytes: 67_108_864 },
     });
   });
 

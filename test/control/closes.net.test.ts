@@ -1,11 +1,14 @@
 /** Every way in which a WebSocket into a VM can end, with the real daemon and guest: never by 1006 while the daemon lives. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { MAX_SOCKETS_PER_VM } from '../../src/api/guest/open-sockets.ts';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { indexOf, type NetnsGuest, withRoutes } from '../../src/lab/netns-guest.ts';
 import { spawnIn } from '../../src/lab/process.ts';
@@ -75,6 +78,44 @@ function residentBytes(): number {
 const both = () => Promise.all(WAYS.map(open));
 const codes = async (opened: readonly Open[]) =>
   (await Promise.all(opened.map(({ closed }) => closed))).map(({ code }) => code);
+
+/** What an upgrade is answered that is not to be: status and code. */
+async function refusal(way: string, wait = '0'): Promise<[number | undefined, string]> {
+  const ws = new WebSocket(`ws+unix:${socket}:${way}`, { headers: { 'x-tapswitch-wait': wait } });
+  const [request, answer] = (await once(ws, 'unexpected-response')) as [ClientRequest, IncomingMessage];
+  const { code } = JSON.parse(await text(answer));
+  request.destroy();
+  return [answer.statusCode, code];
+}
+
+test('no VM, no service, TAP down, not in time -> a status and a code instead of a WebSocket', async () => {
+  for (const way of ['http/6099/', 'ws/6099']) {
+    expect(await refusal(`/v1/vms/b/${way}`)).toEqual([404, 'VM_UNKNOWN']);
+    expect(await refusal(`/v1/vms/a/${way}`)).toEqual([502, 'PORT_REFUSED']);
+    expect(await refusal(`/v1/vms/a/${way}`, '1')).toEqual([504, 'VM_NOT_READY']);
+  }
+  withRoutes(stage.host.path, (routes) => routes.changeLink(indexOf(routes, 'vm11'), { up: false }));
+  await vi.waitFor(async () => expect((await client.vm('a')).state).toBe('down'));
+  for (const way of WAYS) expect(await refusal(way)).toEqual([502, 'TAP_DOWN']);
+});
+
+test('more than a VM may have -> 503, those that are open stay, and one that ends makes room', async () => {
+  const [, way] = WAYS;
+  const opened: Open[] = [];
+  while (opened.length < MAX_SOCKETS_PER_VM) {
+    opened.push(...(await Promise.all(Array.from({ length: 32 }, () => open(way)))));
+  }
+  for (const one of WAYS) expect(await refusal(one)).toEqual([503, 'FLOW_LIMIT']);
+  const [first, second] = opened as [Open, Open];
+  first.ws.close(1000);
+  await first.closed;
+  const next = await open(way);
+  for (const { ws } of [next, second]) {
+    ws.send(Buffer.from('again'));
+    const [answer] = (await once(ws, 'message')) as [Buffer];
+    expect(answer.toString()).toBe('again');
+  }
+});
 
 test('service ends the connection, resets it, or closes with a code -> told', async () => {
   const told = async (way: string, word: string) => {

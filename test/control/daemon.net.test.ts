@@ -163,6 +163,62 @@ test('interface that fits a pattern: comes -> a VM; goes -> none; another -> lef
   await vi.waitFor(async () => expect(await client.vms()).toEqual([]), WAIT);
 });
 
+test('one port of a range, and one of the profile, removed -> they are gone, after kill -9 as well; put again -> back', async () => {
+  const daemon = await up();
+  const asked = {
+    tap: 'vm11',
+    ip: addressOf(11),
+    profile: 'browser-vm',
+    forwards: ['16300-16302:5300-5302'],
+  };
+  await client.putVm('a', asked);
+  const ports = async () => {
+    const { forwards } = await client.vm('a');
+    return forwards
+      .filter(({ identity }) => !identity)
+      .map(({ guestPort }) => guestPort)
+      .sort();
+  };
+  expect(await ports()).toEqual([5300, 5301, 5302, 6080, 8080]);
+  await client.removeForward('a', '16301:5301');
+  await client.removeForward('a', '0:8080');
+  expect(await ports()).toEqual([5300, 5302, 6080]);
+  await kill(daemon);
+  await up();
+  expect(await ports()).toEqual([5300, 5302, 6080]);
+  await client.putVm('a', asked);
+  expect(await ports()).toEqual([5300, 5301, 5302, 6080, 8080]);
+});
+
+test('ports of the profile removed and used otherwise -> so they stay after kill -9, whatever the profile has by then', async () => {
+  await stage.guest(12);
+  const profileOf = (...forwards: string[]) => ({ profiles: { p: { forwards } } });
+  const first = await up(profileOf('16400:5400', '16401:5401'));
+  await client.putVm('b', { tap: 'vm12' });
+  await client.putVm('a', { tap: 'vm11', profile: 'p' });
+  await client.removeForward('a', '16400-16401:5400-5401');
+  await client.addForward('b', '16400:5400');
+  await client.addForward('a', '16401:5500');
+  const expectKept = async () => {
+    for (const [id, lines] of [
+      ['a', ['16401 5500']],
+      ['b', ['16400 5400']],
+    ] as const) {
+      const { forwards, state } = await client.vm(id);
+      const own = forwards.filter(({ identity }) => !identity);
+      const seen = own.map(({ host, guestPort }) => `${host.split(':')[1]} ${guestPort}`);
+      expect([id, state, seen]).toEqual([id, 'up', lines]);
+    }
+  };
+  await expectKept();
+  await kill(first);
+  const second = await up(profileOf('16400:5400', '16401:5401'));
+  await expectKept();
+  await kill(second);
+  await up(profileOf('16401:5401'));
+  await expectKept();
+});
+
 test('port that answers, refuses, VM that is silent or has no carrier -> wait says which', async () => {
   await up();
   await client.putVm('a', request);

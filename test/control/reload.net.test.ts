@@ -103,6 +103,20 @@ test('rules, records and services of a network -> in force, its VMs` connections
   connection.destroy();
 });
 
+test('limits of a network -> heeded at once: one connection more is refused and counted; raised -> it is had', async () => {
+  const limits = { tcpFlows: 2 };
+  await up({ networks: { default: stage.network({ limits }) } });
+  await client.putVm('a', request);
+  const [one, two] = [await talking(), await talking()];
+  expect((await stage.probe(stage.host.path, '127.0.0.1', 16300)).result).toBe('ECONNRESET');
+  expect((await client.vm('a')).counters.drops['flow-limit']).toBeGreaterThan(0);
+  const { changes } = await reload({ networks: { default: stage.network({ limits: { tcpFlows: 3 } }) } });
+  expect(changes).toEqual(['networks.default.limits.tcpFlows: 2 -> 3']);
+  expect((await stage.probe(stage.host.path, '127.0.0.1', 16300)).result).toBe('heard hello');
+  one.destroy();
+  two.destroy();
+});
+
 test('host port comes and goes -> its interface as well, and the host reaches the guests meanwhile', async () => {
   await up(plain());
   await client.putVm('a', request);

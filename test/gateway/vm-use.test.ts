@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest';
-import { allocateVmUse, USE_FLOWS, USE_RESTING, VmUse } from '../../src/gateway/vm-use.ts';
+import {
+  allocateVmUse,
+  LIMIT_BUFFER_BYTES,
+  LIMIT_DATAGRAM_FLOWS,
+  LIMIT_FLOWS,
+  USE_FLOWS,
+  USE_RESTING,
+  VmUse,
+} from '../../src/gateway/vm-use.ts';
 
 test('two workers -> each counts its own, the total is of both', () => {
   const memory = allocateVmUse(2);
@@ -21,4 +29,17 @@ test('worker that died: cleared -> what the others have stays', () => {
   expect(first.total(USE_FLOWS, 7)).toBe(3);
   first.add(USE_FLOWS, 7, -1);
   expect(second.total(USE_FLOWS, 7)).toBe(2);
+});
+
+test('limits set for a VM -> all workers have them, another VM has what is usual', () => {
+  const memory = allocateVmUse(2);
+  const [control, worker] = [new VmUse(memory), new VmUse(memory, 1)];
+  control.setLimits(3, { tcpFlows: 5, halfOpenFlows: 2, udpFlows: 7, bufferBytes: 1 << 20 });
+  expect(worker.limit(LIMIT_FLOWS, 3, 100)).toBe(5);
+  expect(worker.limit(LIMIT_DATAGRAM_FLOWS, 3, 100)).toBe(7);
+  expect(worker.limit(LIMIT_FLOWS, 4, 100)).toBe(100);
+  // They are no counts
+  worker.add(USE_FLOWS, 3, 1);
+  worker.clear(1);
+  expect([control.total(USE_FLOWS, 3), control.limit(LIMIT_BUFFER_BYTES, 3, 0)]).toEqual([0, 1 << 20]);
 });

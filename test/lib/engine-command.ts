@@ -51,18 +51,30 @@ export interface Daemon {
   readonly ended: Promise<number>;
 }
 
+export interface StartOptions {
+  /** Put before the command */
+  readonly prefix?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** Added to the command */
+  readonly args?: readonly string[];
+}
+
 /** Starts `tapswitch up` and waits until it says on descriptor 3 that it is ready, or has ended. */
 export async function startUp(
   namespace: string | undefined,
   config: ConfigInput,
   directory: ReturnType<typeof scratch>,
-  { prefix = [], env = {} }: { prefix?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
+  { prefix = [], env = {}, args = [] }: StartOptions = {},
 ): Promise<Daemon & { ready: string }> {
   const path = directory.file(`${Math.random().toString(36).slice(2)}.json`, JSON.stringify(config));
-  const child = spawnIn(namespace, [...prefix, ...COMMAND, 'up', '--config', path, '--ready-fd', '3'], {
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...ownPlace(directory), ...env },
-  });
+  const child = spawnIn(
+    namespace,
+    [...prefix, ...COMMAND, 'up', '--config', path, '--ready-fd', '3', ...args],
+    {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...ownPlace(directory), ...env },
+    },
+  );
   let text = '';
   child.stderr?.setEncoding('utf8').on('data', (more: string) => {
     text += more;

@@ -88,7 +88,7 @@ async function boot(tap: string): Promise<VncGuest> {
 
 async function link(): Promise<string> {
   const { url } = await client.createLink(ID, { port: 6080, path: PAGE });
-  return url as string;
+  return url;
 }
 
 /** The guest's screen is on the browser's. */

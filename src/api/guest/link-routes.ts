@@ -1,52 +1,12 @@
 /** `POST /v1/vms/{id}/links`: a link to what one VM serves, for a browser. */
 import type { FastifyInstance } from 'fastify';
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 import type { ControlPlane } from '../../control/contract.ts';
 import { TapswitchError } from '../../errors.ts';
-import { Problem } from '../../resources/resources.ts';
+import { DEFAULT_LINK_SECONDS, Link, LinkRequest, Problem } from '../../resources/resources.ts';
 import { invalid } from './failure.ts';
 import type { Links } from './links.ts';
 import { LINK_NAME } from './target.ts';
-
-const DEFAULT_SECONDS = 3600;
-const MAX_SECONDS = 86_400;
-
-export const LinkRequest = Type.Object(
-  {
-    port: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 65_535,
-        description: 'Port of the guest it is for; all where absent',
-      }),
-    ),
-    path: Type.Optional(
-      Type.String({
-        maxLength: 2048,
-        description: "The service's path it leads to, with its query (default /)",
-      }),
-    ),
-    expiresIn: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: MAX_SECONDS,
-        description: `Seconds it holds (default ${DEFAULT_SECONDS})`,
-      }),
-    ),
-  },
-  { additionalProperties: false, description: 'What a link is to be for' },
-);
-
-export const Link = Type.Object(
-  {
-    url: Type.String({ description: 'To be opened by a browser; whoever has it can reach the VM' }),
-    expires: Type.String({ description: 'RFC 3339, UTC' }),
-  },
-  { additionalProperties: false },
-);
-
-export type LinkRequest = Static<typeof LinkRequest>;
-export type Link = Static<typeof Link>;
 
 export interface LinkRoutesOptions {
   readonly plane: ControlPlane;
@@ -78,7 +38,7 @@ export function makeLink(id: string, request: LinkRequest, options: LinkRoutesOp
     throw new TapswitchError('GUEST_ACCESS_OFF', message, 'Configure guestAccess.');
   }
   const path = pathOf(id, request);
-  const expires = links.now() + (request.expiresIn ?? DEFAULT_SECONDS);
+  const expires = links.now() + (request.expiresIn ?? DEFAULT_LINK_SECONDS);
   const token = links.sign({ vm: id, expires, ...(request.port !== undefined && { ports: [request.port] }) });
   const url = `${originOf(id)}${path}${path.includes('?') ? '&' : '?'}${LINK_NAME}=${token}`;
   return { url, expires: new Date(expires * 1000).toISOString() };

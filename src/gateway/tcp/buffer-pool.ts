@@ -8,17 +8,16 @@
  * caches still know it. A VM may have so much and no more: see {@link VM_BUFFER_BYTES}.
  */
 
+import { VM_BUFFER_BYTES } from '../../config/limits.ts';
 import { memmove } from '../../sys/libc.ts';
 import { mapAddressSpace } from '../../sys/memory.ts';
-import { USE_BUFFER_BYTES, VmUse } from '../vm-use.ts';
+import { LIMIT_BUFFER_BYTES, USE_BUFFER_BYTES, VmUse } from '../vm-use.ts';
 import { RangeSet } from './range-set.ts';
 
 export const SMALL_BUFFER_BYTES = 64 * 1024;
 export const LARGE_BUFFER_BYTES = 512 * 1024;
-/** Bytes of buffers the flows of one VM may hold */
-export const VM_BUFFER_BYTES = 64 * 1024 * 1024;
-/** What they may hold and still get large ones for sending: the other half is for flows that have nothing yet */
-const GENEROUS_BYTES = VM_BUFFER_BYTES / 2;
+/** Share that they may hold and still get large ones for sending: the rest is for flows that have nothing yet */
+const GENEROUS_SHARE = 1 / 2;
 const MAPPING_BYTES = 4 * 1024 * 1024;
 
 export class FlowBuffer {
@@ -45,7 +44,7 @@ export class BufferPool {
 
   /** A buffer of one of the two sizes for a flow of `port`; undefined when the VM has its share already. */
   take(port: number, bytes: number): FlowBuffer | undefined {
-    if (this.held(port) + bytes > VM_BUFFER_BYTES) return undefined;
+    if (this.held(port) + bytes > this.#limit(port)) return undefined;
     const free = bytes === SMALL_BUFFER_BYTES ? this.#small : this.#large;
     if (free.length === 0) this.#map(bytes, free);
     this.#use.add(USE_BUFFER_BYTES, port, bytes);
@@ -56,12 +55,18 @@ export class BufferPool {
 
   /** A large buffer to send from; undefined when small ones have to do, since the VM's flows hold much already. */
   takeLarge(port: number): FlowBuffer | undefined {
-    return this.held(port) < GENEROUS_BYTES ? this.take(port, LARGE_BUFFER_BYTES) : undefined;
+    return this.held(port) < this.#limit(port) * GENEROUS_SHARE
+      ? this.take(port, LARGE_BUFFER_BYTES)
+      : undefined;
   }
 
   give(port: number, buffer: FlowBuffer): void {
     this.#use.add(USE_BUFFER_BYTES, port, -buffer.bytes);
     (buffer.bytes === SMALL_BUFFER_BYTES ? this.#small : this.#large).push(buffer);
+  }
+
+  #limit(port: number): number {
+    return this.#use.limit(LIMIT_BUFFER_BYTES, port, VM_BUFFER_BYTES);
   }
 
   /** Bytes of buffers the flows of `port` hold, at all workers. */
@@ -71,7 +76,7 @@ export class BufferPool {
 
   /** Small buffers the flows of `port` may still take. */
   room(port: number): number {
-    return Math.floor((VM_BUFFER_BYTES - this.held(port)) / SMALL_BUFFER_BYTES);
+    return Math.floor((this.#limit(port) - this.held(port)) / SMALL_BUFFER_BYTES);
   }
 
   #map(bytes: number, free: FlowBuffer[]): void {

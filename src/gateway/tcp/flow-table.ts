@@ -1,17 +1,14 @@
 /** The connections of a worker by their names, with the bounds a VM has. */
+import { VM_FLOWS, VM_HALF_OPEN_FLOWS } from '../../config/limits.ts';
 import { MAX_PORTS } from '../../switch/tables.ts';
 import { FlowIndex } from '../flow-index.ts';
 import type { FlowKey } from '../flow-key.ts';
-import { USE_FLOWS, USE_HALF_OPEN, USE_RESTING, VmUse } from '../vm-use.ts';
+import { LIMIT_FLOWS, LIMIT_HALF_OPEN, USE_FLOWS, USE_HALF_OPEN, USE_RESTING, VmUse } from '../vm-use.ts';
 import { TcpFlow } from './flow.ts';
 import type { FlowEvents } from './flow-events.ts';
 
-/** Flows a VM may have, those at rest in TIME-WAIT not counted */
-export const VM_FLOWS = 8192;
 /** Flows of a VM that may be at rest; one more ends at once instead (RFC 9293 section 3.6.1 lets it, with timestamps) */
 export const VM_RESTING_FLOWS = 8192;
-/** Flows of a VM that are not open yet */
-export const VM_HALF_OPEN_FLOWS = 1024;
 const FIRST_BUCKETS = 1024;
 
 export class FlowTable {
@@ -46,7 +43,10 @@ export class FlowTable {
 
   /** Whether one more half-open flow of `port` is within its bounds. */
   hasRoom(port: number): boolean {
-    return this.flowsOf(port) < VM_FLOWS && this.#use.total(USE_HALF_OPEN, port) < VM_HALF_OPEN_FLOWS;
+    return (
+      this.flowsOf(port) < this.#use.limit(LIMIT_FLOWS, port, VM_FLOWS) &&
+      this.#use.total(USE_HALF_OPEN, port) < this.#use.limit(LIMIT_HALF_OPEN, port, VM_HALF_OPEN_FLOWS)
+    );
   }
 
   /** A new half-open flow of that name, which nobody has. */

@@ -14,17 +14,17 @@ export class Flows {
   readonly #context: GatewayContext;
   readonly #events: FlowEvents;
   readonly #table: FlowTable;
-  readonly #limit: number;
+  readonly #limit: (port: number) => number;
   readonly #timeoutMs: (flow: DatagramFlow) => number;
 
   /**
-   * @param limit flows a VM may have
+   * @param limit flows the VM on a port may have
    * @param timeoutMs silence after which a flow ends
    */
   constructor(
     context: GatewayContext,
     events: FlowEvents,
-    limit: number,
+    limit: (port: number) => number,
     timeoutMs: (flow: DatagramFlow) => number,
   ) {
     this.#context = context;
@@ -49,7 +49,7 @@ export class Flows {
 
   /** Whether a VM may have one more; its flow that was idle for longest may have ended for that. */
   makeRoom(port: number): boolean {
-    if (this.#table.flowsOf(port) < this.#limit) return true;
+    if (this.#table.flowsOf(port) < this.#limit(port)) return true;
     const oldest = this.#table.oldestOf(port);
     if (oldest === undefined || ((this.#context.clock.ms - oldest.usedMs) | 0) < IDLE_MS) return false;
     this.end(oldest);

@@ -11,6 +11,8 @@
  *
  * Failure. What cannot be sent is dropped and counted, and the guest told where a router would tell it.
  */
+
+import { VM_UDP_FLOWS } from '../../config/limits.ts';
 import type { FrameBatch } from '../../port/batch.ts';
 import { drop, KEPT } from '../../switch/verdict.ts';
 import { DatagramVector, SEGMENT_SPACE } from '../../sys/datagram-vector.ts';
@@ -28,6 +30,7 @@ import { EGRESS_ALLOW } from '../egress-policy.ts';
 import { FlowKey } from '../flow-key.ts';
 import { isGatewayAddress } from '../own-addresses.ts';
 import { isUdpChecksumRight, packetEnd, transportOffset } from '../transport.ts';
+import { LIMIT_DATAGRAM_FLOWS } from '../vm-use.ts';
 import type { Departures } from './departures.ts';
 import type { HostErrors } from './errors.ts';
 import type { DatagramFlow, FlowEvents } from './flow.ts';
@@ -38,8 +41,6 @@ import type { ReadyList } from './ready-list.ts';
 import type { DatagramReceiver } from './receiver.ts';
 import type { Refusals } from './refusals.ts';
 
-/** Flows a VM may have, those of its forwards included */
-export const VM_UDP_FLOWS = 1024;
 /** Silence after which a flow ends that nobody answered; one that was answered (RFC 4787 section 4.3); one for a name */
 export const UNANSWERED_SECONDS = 30;
 export const ANSWERED_SECONDS = 180;
@@ -76,7 +77,9 @@ export class UdpGateway implements FlowEvents {
     this.#parts = parts;
     this.#departures = departures;
     this.readyList = parts.readyList;
-    this.flows = new Flows(parts.context, this, VM_UDP_FLOWS, timeoutMs);
+    const { use } = parts.context;
+    const limit = (port: number) => use.limit(LIMIT_DATAGRAM_FLOWS, port, VM_UDP_FLOWS);
+    this.flows = new Flows(parts.context, this, limit, timeoutMs);
   }
 
   /**

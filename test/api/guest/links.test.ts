@@ -2,8 +2,9 @@ import { createHmac } from 'node:crypto';
 import fastify from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { guestProblem, invalid } from '../../../src/api/guest/failure.ts';
-import { type LinkRequest, linkRoutes, makeLink } from '../../../src/api/guest/link-routes.ts';
+import { linkRoutes, makeLink } from '../../../src/api/guest/link-routes.ts';
 import { covers, type Grant, Links } from '../../../src/api/guest/links.ts';
+import type { LinkRequest } from '../../../src/resources/resources.ts';
 import { FakePlane } from './fixtures.ts';
 
 const NOW = 1_800_000_000;

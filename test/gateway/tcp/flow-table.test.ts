@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { VM_FLOWS, VM_HALF_OPEN_FLOWS } from '../../../src/config/limits.ts';
 import { FlowKey } from '../../../src/gateway/flow-key.ts';
 import type { TcpFlow } from '../../../src/gateway/tcp/flow.ts';
-import { FlowTable, VM_FLOWS, VM_HALF_OPEN_FLOWS } from '../../../src/gateway/tcp/flow-table.ts';
+import { FlowTable } from '../../../src/gateway/tcp/flow-table.ts';
 import { FLOW_KEY_FIELDS as FIELDS, keyOf } from '../../lib/flow-keys.ts';
 
 const NOBODY = { hostReady() {}, timerExpired() {}, acknowledgeLate() {}, frameRefused() {} };

@@ -1,0 +1,94 @@
+/** Captures as an answer that goes on: a pcapng file, written while frames pass. */
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { Type } from 'typebox';
+import type { CaptureRequest } from '../control/contract.ts';
+import { TapswitchError } from '../errors.ts';
+import { operation, type RouteContext } from './routes.ts';
+
+const PCAPNG_TYPE = 'application/x-pcapng';
+const MAX_SNAPLEN = 65_535;
+const MAX_SECONDS = 86_400;
+const MAX_COUNT = 1_000_000_000;
+const MS = 1000;
+const closed = { additionalProperties: false } as const;
+
+const limits = {
+  filter: Type.Optional(Type.String({ description: 'Which frames, in the language of docs/capture.md' })),
+  snaplen: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: MAX_SNAPLEN,
+      description: 'Bytes kept of each frame, 0 for all (default)',
+    }),
+  ),
+  duration: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: MAX_SECONDS, description: 'Seconds after which it ends' }),
+  ),
+  count: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: MAX_COUNT, description: 'Frames after which it ends' }),
+  ),
+};
+const Query = Type.Object(limits, closed);
+const AllQuery = Type.Object(
+  {
+    vms: Type.Optional(Type.String({ description: 'Ids, with commas between them (default every port)' })),
+    ...limits,
+  },
+  closed,
+);
+const Params = Type.Object({ id: Type.String({ description: 'Id of the VM' }) }, closed);
+
+interface Limits {
+  readonly filter?: string;
+  readonly snaplen?: number;
+  readonly duration?: number;
+  readonly count?: number;
+}
+
+const answers = {
+  200: {
+    description: 'A pcapng file, which ends when the capture does',
+    content: { [PCAPNG_TYPE]: { schema: Type.String({ format: 'binary' }) } },
+  },
+};
+
+async function answer(
+  { plane, closing }: RouteContext,
+  reply: FastifyReply,
+  vms: readonly string[] | undefined,
+  { filter, snaplen, duration, count }: Limits,
+): Promise<FastifyReply> {
+  const durationMs = duration === undefined ? undefined : duration * MS;
+  const request: CaptureRequest = { vms, filter, snaplen, count, durationMs };
+  const capture = await plane.capture(request);
+  const stop = () => capture.stop();
+  reply.raw.once('close', () => {
+    closing.removeEventListener('abort', stop);
+    stop();
+  });
+  closing.addEventListener('abort', stop);
+  if (closing.aborted || reply.raw.closed) stop();
+  return reply.type(PCAPNG_TYPE).send(Readable.from(capture, { objectMode: false, highWaterMark: 1 }));
+}
+
+function idsOf(text: string | undefined): string[] | undefined {
+  const ids = text?.split(',');
+  if (ids?.includes('') !== true) return ids;
+  throw new TapswitchError('BAD_REQUEST', 'vms: an id is empty', 'Write ids with commas between them.');
+}
+
+export function captureRoutes(app: FastifyInstance, context: RouteContext): void {
+  app.get<{ Querystring: Limits & { vms?: string } }>(
+    '/v1/capture',
+    operation('capture', 'Capture frames of several VMs, or at every port', answers, {
+      querystring: AllQuery,
+    }),
+    ({ query }, reply) => answer(context, reply, idsOf(query.vms), query),
+  );
+  app.get<{ Params: { id: string }; Querystring: Limits }>(
+    '/v1/vms/:id/capture',
+    operation('captureVm', "Capture a VM's frames", answers, { params: Params, querystring: Query }),
+    ({ params, query }, reply) => answer(context, reply, [params.id], query),
+  );
+}

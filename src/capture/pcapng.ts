@@ -1,0 +1,197 @@
+/**
+ * Blocks of a pcapng file (draft-ietf-opsawg-pcapng), each whole and by itself: a capture is their concatenation, the
+ * section header first, an interface before what names it. Little-endian; times are nanoseconds since 1970.
+ */
+import { addressBytes } from '../sys/ip-text.ts';
+
+const BLOCK_SECTION = 0x0a0d0d0a;
+const BLOCK_INTERFACE = 1;
+const BLOCK_NAMES = 4;
+const BLOCK_STATISTICS = 5;
+const BLOCK_PACKET = 6;
+
+const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
+const LINKTYPE_ETHERNET = 1;
+/** Section length: not known beforehand */
+const UNKNOWN_LENGTH = 0xffff_ffff_ffff_ffffn;
+
+const OPTION_COMMENT = 1;
+const SECTION_APPLICATION = 4;
+const INTERFACE_NAME = 2;
+const INTERFACE_DESCRIPTION = 3;
+const INTERFACE_RESOLUTION = 9;
+const INTERFACE_FILTER = 11;
+const PACKET_FLAGS = 2;
+const PACKET_DROPS = 4;
+const PACKET_ID = 5;
+const STATISTICS_START = 2;
+const STATISTICS_END = 3;
+const STATISTICS_SELECTED = 6;
+const STATISTICS_DROPS = 7;
+const STATISTICS_DELIVERED = 8;
+
+/** Decimal places of a second in a time stamp */
+const NANOSECONDS = 9;
+/** First byte of a filter: what follows is text */
+const FILTER_TEXT = 0;
+const RECORD_IPV4 = 1;
+const RECORD_IPV6 = 2;
+const HEADER_AND_TRAILER_BYTES = 12;
+
+export interface CapturedInterface {
+  readonly name: string;
+  readonly description: string;
+  /** Bytes of a frame that are kept; 0 for all */
+  readonly snaplen: number;
+  /** As it was given, '' for none */
+  readonly filter: string;
+}
+
+export interface CapturedPacket {
+  /** Position of its interface among those described before */
+  readonly interfaceId: number;
+  readonly time: bigint;
+  /** What was kept of it */
+  readonly bytes: Uint8Array;
+  /** Bytes it had */
+  readonly originalLength: number;
+  /** As the switch sees it: received from the port, or sent by it */
+  readonly direction: 'in' | 'out';
+  /** The same for all copies of one frame */
+  readonly packetId: bigint;
+  /** '' for none */
+  readonly comment: string;
+  /** Frames of this interface lost since the one before */
+  readonly lost: number;
+}
+
+export interface InterfaceStatistics {
+  readonly interfaceId: number;
+  readonly start: bigint;
+  readonly end: bigint;
+  /** Frames the filter selected, of them lost for want of room, and written */
+  readonly selected: bigint;
+  readonly lost: bigint;
+  readonly written: bigint;
+}
+
+export interface NamedAddress {
+  readonly address: string;
+  readonly name: string;
+}
+
+export function sectionHeader(application: string): Uint8Array {
+  const body = Buffer.alloc(16);
+  body.writeUInt32LE(BYTE_ORDER_MAGIC, 0);
+  body.writeUInt16LE(1, 4);
+  body.writeBigUInt64LE(UNKNOWN_LENGTH, 8);
+  return block(BLOCK_SECTION, body, ...options([SECTION_APPLICATION, application]));
+}
+
+export function interfaceDescription({ name, description, snaplen, filter }: CapturedInterface): Uint8Array {
+  const body = Buffer.alloc(8);
+  body.writeUInt16LE(LINKTYPE_ETHERNET, 0);
+  body.writeUInt32LE(snaplen, 4);
+  const described = options(
+    [INTERFACE_NAME, name],
+    [INTERFACE_DESCRIPTION, description],
+    [INTERFACE_RESOLUTION, Uint8Array.of(NANOSECONDS)],
+    [INTERFACE_FILTER, filter === '' ? '' : Buffer.concat([Uint8Array.of(FILTER_TEXT), Buffer.from(filter)])],
+  );
+  return block(BLOCK_INTERFACE, body, ...described);
+}
+
+export function enhancedPacket(packet: CapturedPacket): Uint8Array {
+  const body = Buffer.alloc(20);
+  body.writeUInt32LE(packet.interfaceId, 0);
+  writeTime(body, 4, packet.time);
+  body.writeUInt32LE(packet.bytes.length, 12);
+  body.writeUInt32LE(packet.originalLength, 16);
+  const noted = options(
+    [OPTION_COMMENT, packet.comment],
+    [PACKET_FLAGS, uint32(packet.direction === 'in' ? 1 : 2)],
+    [PACKET_DROPS, packet.lost === 0 ? '' : uint64(BigInt(packet.lost))],
+    [PACKET_ID, uint64(packet.packetId)],
+  );
+  return block(BLOCK_PACKET, body, ...padded(packet.bytes), ...noted);
+}
+
+/** Names of addresses; several of one address stand together in its record. */
+export function nameResolution(names: readonly NamedAddress[]): Uint8Array {
+  const records = names.flatMap(({ address, name }) => {
+    const bytes = addressBytes(address);
+    const value = Buffer.concat([bytes, Buffer.from(`${name}\0`)]);
+    return field(bytes.length === 4 ? RECORD_IPV4 : RECORD_IPV6, value);
+  });
+  return block(BLOCK_NAMES, ...records, Buffer.alloc(4));
+}
+
+export function interfaceStatistics(of: InterfaceStatistics): Uint8Array {
+  const body = Buffer.alloc(12);
+  body.writeUInt32LE(of.interfaceId, 0);
+  writeTime(body, 4, of.end);
+  const counted = options(
+    [STATISTICS_START, timeBytes(of.start)],
+    [STATISTICS_END, timeBytes(of.end)],
+    [STATISTICS_SELECTED, uint64(of.selected)],
+    [STATISTICS_DROPS, uint64(of.lost)],
+    [STATISTICS_DELIVERED, uint64(of.written)],
+  );
+  return block(BLOCK_STATISTICS, body, ...counted);
+}
+
+function block(type: number, ...parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, HEADER_AND_TRAILER_BYTES);
+  const whole = Buffer.alloc(length);
+  whole.writeUInt32LE(type, 0);
+  whole.writeUInt32LE(length, 4);
+  let at = 8;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  whole.writeUInt32LE(length, at);
+  return whole;
+}
+
+/** Options and their end; those of no value are left out. */
+function options(...all: readonly (readonly [code: number, value: string | Uint8Array])[]): Uint8Array[] {
+  const given = all.filter(([, value]) => value.length > 0);
+  return [...given.flatMap(([code, value]) => field(code, Buffer.from(value))), Buffer.alloc(4)];
+}
+
+function field(code: number, value: Uint8Array): Uint8Array[] {
+  const head = Buffer.alloc(4);
+  head.writeUInt16LE(code, 0);
+  head.writeUInt16LE(value.length, 2);
+  return [head, ...padded(value)];
+}
+
+/** `bytes`, and zeros up to the next multiple of four. */
+function padded(bytes: Uint8Array): Uint8Array[] {
+  return [bytes, Buffer.alloc(-bytes.length & 3)];
+}
+
+function uint32(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+function uint64(value: bigint): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(value);
+  return bytes;
+}
+
+function timeBytes(time: bigint): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  writeTime(bytes, 0, time);
+  return bytes;
+}
+
+/** A time is two words, the upper one first. */
+function writeTime(into: Buffer, at: number, time: bigint): void {
+  into.writeUInt32LE(Number(time >> 32n), at);
+  into.writeUInt32LE(Number(time & 0xffff_ffffn), at + 4);
+}

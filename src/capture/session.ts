@@ -1,0 +1,197 @@
+/**
+ * The control thread's end of a capture: what the workers' rings hold, as a pcapng file.
+ *
+ * Theory of operation. The file is pulled: frames stay in the rings until the next piece is asked for, so whoever
+ * reads slowly loses frames (which are counted) and holds up nobody. Between two pieces the rings are looked at every
+ * few milliseconds. Frames of several workers are put in order within a piece.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DROP_REASONS } from '../telemetry/drops.ts';
+import { NOT_DROPPED } from './filter/frame.ts';
+import {
+  enhancedPacket,
+  interfaceDescription,
+  interfaceStatistics,
+  type NamedAddress,
+  nameResolution,
+  sectionHeader,
+} from './pcapng.ts';
+import { RECEIVED, RingReader, type RingRecord } from './ring.ts';
+
+const POLL_MS = 20;
+/** Frames of each ring in one piece of the file */
+const PIECE_FRAMES = 1024;
+const NANOSECONDS = 1_000_000_000n;
+const NANOSECONDS_PER_MS = 1_000_000n;
+
+/** What a port is called in the file. */
+export interface PortLabel {
+  readonly name: string;
+  readonly description: string;
+}
+
+export interface SessionOptions {
+  readonly rings: readonly SharedArrayBuffer[];
+  readonly lost: SharedArrayBuffer;
+  /** Undefined for a port that is not there any more */
+  readonly label: (port: number) => PortLabel | undefined;
+  /** Ports that are captured as it begins */
+  readonly ports: readonly number[];
+  readonly names: () => readonly NamedAddress[];
+  readonly filter: string;
+  readonly snaplen: number;
+  /** Frames after which it ends */
+  readonly count: number;
+  /** Time after which it ends, `ms` */
+  readonly durationMs: number;
+  /** Ends it in the workers; called once */
+  readonly end: () => Promise<void>;
+}
+
+interface Interface {
+  readonly id: number;
+  readonly name: string;
+  readonly port: number;
+  /** What `lost` of its port was before */
+  readonly lostBefore: number;
+  written: number;
+}
+
+export class CaptureSession {
+  readonly #options: SessionOptions;
+  readonly #readers: readonly RingReader[];
+  readonly #lost: Int32Array;
+  readonly #interfaces: Interface[] = [];
+  readonly #current = new Map<number, Interface>();
+  readonly #start = now();
+  readonly #stopping = new AbortController();
+  #written = 0;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#readers = options.rings.map((ring) => new RingReader(ring));
+    this.#lost = new Int32Array(options.lost);
+  }
+
+  /** Frames written so far. */
+  get written(): number {
+    return this.#written;
+  }
+
+  /** Frames that found no room so far. */
+  get lost(): number {
+    return this.#lost.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Lets the file come to its end. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** The file, piece by piece. Leaving the loop ends the capture, too. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    let names = '';
+    try {
+      names = JSON.stringify(this.#options.names());
+      yield this.#opening();
+      while (!this.#isOver()) {
+        const piece = this.#piece();
+        if (piece.length > 0) yield piece;
+        else await sleep(POLL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      }
+    } finally {
+      await this.#options.end();
+    }
+    for (let piece = this.#piece(); piece.length > 0; piece = this.#piece()) yield piece;
+    const later = this.#options.names();
+    const known = JSON.stringify(later) === names ? [] : later;
+    yield Buffer.concat([...namesBlock(known), ...this.#statistics()]);
+  }
+
+  #isOver(): boolean {
+    const { count, durationMs } = this.#options;
+    if (this.#stopping.signal.aborted || this.#written >= count) return true;
+    return Number((now() - this.#start) / NANOSECONDS_PER_MS) >= durationMs;
+  }
+
+  #opening(): Uint8Array {
+    const { ports, names } = this.#options;
+    const blocks = [sectionHeader('tapswitch'), ...ports.flatMap((port) => this.#describe(port))];
+    return Buffer.concat([...blocks, ...namesBlock(names())]);
+  }
+
+  /** What the rings hold by now. */
+  #piece(): Uint8Array {
+    const records: RingRecord[] = [];
+    const room = this.#options.count - this.#written;
+    for (const reader of this.#readers) {
+      reader.read(Math.min(PIECE_FRAMES, room), (record) =>
+        records.push({ ...record, frame: record.frame.slice() }),
+      );
+    }
+    records.sort((a, b) => a.seconds - b.seconds || a.nanoseconds - b.nanoseconds);
+    const described = new Set<number>();
+    const blocks = records.slice(0, room).flatMap((record) => {
+      // A number is another VM's at times.
+      const description = described.has(record.port) ? [] : this.#describe(record.port);
+      described.add(record.port);
+      return [...description, this.#packet(record)];
+    });
+    return Buffer.concat(blocks);
+  }
+
+  /** The block that introduces a port, unless the file has it. */
+  #describe(port: number): Uint8Array[] {
+    const known = this.#current.get(port);
+    const label =
+      this.#options.label(port) ?? (known ? undefined : { name: `port ${port}`, description: '' });
+    if (label === undefined || label.name === known?.name) return [];
+    const { snaplen, filter } = this.#options;
+    const lostBefore = known === undefined ? 0 : (this.#lost[port] as number);
+    const added = { id: this.#interfaces.length, name: label.name, port, lostBefore, written: 0 };
+    this.#interfaces.push(added);
+    this.#current.set(port, added);
+    return [interfaceDescription({ ...label, snaplen, filter })];
+  }
+
+  #packet({ kind, port, reason, seconds, nanoseconds, length, frame, id, lost }: RingRecord): Uint8Array {
+    const on = this.#current.get(port) as Interface;
+    on.written++;
+    this.#written++;
+    return enhancedPacket({
+      interfaceId: on.id,
+      time: BigInt(seconds) * NANOSECONDS + BigInt(nanoseconds),
+      bytes: frame,
+      originalLength: length,
+      direction: kind === RECEIVED ? 'in' : 'out',
+      packetId: BigInt(id >>> 0),
+      comment: reason === NOT_DROPPED ? '' : `dropped: ${DROP_REASONS[reason]}`,
+      lost,
+    });
+  }
+
+  #statistics(): Uint8Array[] {
+    const end = now();
+    return this.#interfaces.map(({ id, port, lostBefore, written }) => {
+      const isCurrent = this.#current.get(port)?.id === id;
+      const lost = isCurrent ? (this.#lost[port] as number) - lostBefore : 0;
+      return interfaceStatistics({
+        interfaceId: id,
+        start: this.#start,
+        end,
+        selected: BigInt(written + lost),
+        lost: BigInt(lost),
+        written: BigInt(written),
+      });
+    });
+  }
+}
+
+function namesBlock(names: readonly NamedAddress[]): Uint8Array[] {
+  return names.length === 0 ? [] : [nameResolution(names)];
+}
+
+/** Nanoseconds since 1970. */
+function now(): bigint {
+  return BigInt(Date.now()) * NANOSECONDS_PER_MS;
+}

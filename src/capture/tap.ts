@@ -1,0 +1,178 @@
+/**
+ * One capture's end in one worker: which frames it wants, and the ring they go to.
+ *
+ * A frame that is received is noted before the switch decides about it, which may change its bytes; if it is dropped
+ * then, its record is told why, and a filter that asks for dropped frames is asked again. What the filter does not want
+ * in the end is withdrawn before the ring is published.
+ */
+import type { FrameBatch } from '../port/batch.ts';
+import { MAX_FRAME_BYTES } from '../port/batch.ts';
+import type { PieceQueue } from '../port/piece-queue.ts';
+import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
+import { compileFilter, type VmPorts } from './filter/compile.ts';
+import { type Condition, FilteredFrame, NOT_DROPPED } from './filter/frame.ts';
+import { RECEIVED, RingWriter, SENT } from './ring.ts';
+
+/** What a worker is told of a capture. */
+export interface CaptureBinding {
+  readonly number: number;
+  readonly filter: string;
+  /** Bytes of each frame that are kept */
+  readonly snaplen: number;
+  /** Port numbers; undefined for all, also those to come */
+  readonly ports: readonly number[] | undefined;
+  /** Those the filter may name */
+  readonly vms: VmPorts;
+  /** Each worker's */
+  readonly rings: readonly SharedArrayBuffer[];
+  /** Frames without room in their ring, int32 for each port; all workers add to it */
+  readonly lost: SharedArrayBuffer;
+}
+
+const NONE = -1;
+
+export class CaptureTap {
+  readonly number: number;
+  readonly #snaplen: number;
+  readonly #ports: Set<number> | undefined;
+  readonly #condition: Condition;
+  readonly #asksForDrops: boolean;
+  readonly #ring: RingWriter;
+  readonly #lost: Int32Array;
+  /** Lost of each port since its last record */
+  readonly #unreported: Int32Array;
+  /** Record of each slot of the batch, and whether the filter wants it */
+  readonly #records: Int32Array;
+  readonly #wanted: Uint8Array;
+  #seconds = 0;
+  #nanoseconds = 0;
+
+  constructor(binding: CaptureBinding, worker: number, slots: number, view: DataView) {
+    this.number = binding.number;
+    this.#snaplen = binding.snaplen;
+    this.#ports = binding.ports && new Set(binding.ports);
+    this.#condition = compileFilter(binding.filter, binding.vms);
+    this.#asksForDrops = /\bdrop\b/.test(binding.filter);
+    this.#ring = new RingWriter(binding.rings[worker] as SharedArrayBuffer);
+    this.#lost = new Int32Array(binding.lost);
+    this.#unreported = new Int32Array(this.#lost.length);
+    this.#records = new Int32Array(slots).fill(NONE);
+    this.#wanted = new Uint8Array(slots);
+    this.frame = new FilteredFrame(view);
+  }
+
+  /** What the filter looks at */
+  readonly frame: FilteredFrame;
+
+  setTime(seconds: number, nanoseconds: number): void {
+    this.#seconds = seconds;
+    this.#nanoseconds = nanoseconds;
+  }
+
+  /** Notes a frame that came in. */
+  received(batch: FrameBatch, slot: number, port: number, id: number): void {
+    this.#records[slot] = NONE;
+    if (!this.#watches(port)) return;
+    const wanted = this.#looksAt(batch, slot, port, NOT_DROPPED);
+    if (!wanted && !this.#asksForDrops) return;
+    this.#records[slot] = this.#write(batch, slot, RECEIVED, port, NOT_DROPPED, id);
+    this.#wanted[slot] = wanted ? 1 : 0;
+  }
+
+  /** The frame in that slot was dropped. */
+  dropped(batch: FrameBatch, slot: number, port: number, reason: number): void {
+    const record = this.#records[slot] as number;
+    if (record === NONE) return;
+    if (this.#asksForDrops) this.#wanted[slot] = this.#looksAt(batch, slot, port, reason) ? 1 : 0;
+    this.#ring.setReason(record, reason);
+  }
+
+  /** No more is to be heard of the frames received last. */
+  settle(): void {
+    for (let slot = 0; slot < this.#records.length; slot++) {
+      const record = this.#records[slot] as number;
+      if (record !== NONE && this.#wanted[slot] === 0) this.#ring.withdraw(record);
+      this.#records[slot] = NONE;
+    }
+  }
+
+  /** Notes a frame that went out, or for `reason` did not. */
+  sent(batch: FrameBatch, slot: number, port: number, reason: number, id: number): void {
+    if (!this.#watches(port) || !this.#looksAt(batch, slot, port, reason)) return;
+    this.#write(batch, slot, SENT, port, reason, id);
+  }
+
+  /** The same for one in two pieces; the filter sees what is in `whole`. */
+  sentPieces(
+    queue: PieceQueue,
+    index: number,
+    whole: Uint8Array,
+    port: number,
+    reason: number,
+    id: number,
+  ): void {
+    if (!this.#watches(port)) return;
+    const { frame } = this;
+    const bytes = (queue.bytes[index] as number) - VNET_HEADER_BYTES;
+    const arena = frame.view;
+    frame.view = new DataView(whole.buffer, whole.byteOffset, whole.length);
+    const wanted = this.#asks(VNET_HEADER_BYTES, bytes, port, reason);
+    frame.view = arena;
+    if (wanted) this.#put(whole, VNET_HEADER_BYTES, bytes, SENT, port, reason, id);
+  }
+
+  publish(): void {
+    this.#ring.publish();
+  }
+
+  #watches(port: number): boolean {
+    return this.#ports === undefined || this.#ports.has(port);
+  }
+
+  #looksAt(batch: FrameBatch, slot: number, port: number, reason: number): boolean {
+    const offset = (batch.start[slot] as number) + VNET_HEADER_BYTES;
+    return this.#asks(offset, frameBytes(batch, slot), port, reason);
+  }
+
+  #asks(offset: number, bytes: number, port: number, reason: number): boolean {
+    const { frame } = this;
+    frame.offset = offset;
+    frame.length = bytes;
+    frame.port = port;
+    frame.reason = reason;
+    return this.#condition(frame);
+  }
+
+  #write(batch: FrameBatch, slot: number, kind: number, port: number, reason: number, id: number): number {
+    const offset = (batch.start[slot] as number) + VNET_HEADER_BYTES;
+    return this.#put(batch.u8, offset, frameBytes(batch, slot), kind, port, reason, id);
+  }
+
+  #put(
+    from: Uint8Array,
+    offset: number,
+    bytes: number,
+    kind: number,
+    port: number,
+    reason: number,
+    id: number,
+  ): number {
+    const kept = Math.min(bytes, this.#snaplen);
+    const record = this.#ring.reserve(kept);
+    if (record === NONE) {
+      Atomics.add(this.#lost, port, 1);
+      this.#unreported[port]! += 1;
+      return NONE;
+    }
+    this.#ring.fill(record, kind, port, reason, bytes, id, this.#unreported[port] as number);
+    this.#unreported[port] = 0;
+    this.#ring.setTime(record, this.#seconds, this.#nanoseconds);
+    this.#ring.copy(record, 0, from.subarray(offset, offset + kept));
+    return record;
+  }
+}
+
+/** Bytes of a frame as far as they are in its slot. */
+function frameBytes(batch: FrameBatch, slot: number): number {
+  return Math.max(0, Math.min(batch.length[slot] as number, MAX_FRAME_BYTES) - VNET_HEADER_BYTES);
+}

@@ -1,0 +1,177 @@
+/**
+ * The captures of a switch: begun, followed as VMs come and go, and ended.
+ *
+ * A frame that the kernel hands from one VM to another is seen by nobody, so the VMs of a capture are put off the fast
+ * path as long as it runs.
+ */
+import { compileFilter } from '../capture/filter/compile.ts';
+import type { NamedAddress } from '../capture/pcapng.ts';
+import { allocateRing } from '../capture/ring.ts';
+import { CaptureSession, type PortLabel } from '../capture/session.ts';
+import type { CaptureBinding } from '../capture/tap.ts';
+import { TapswitchError } from '../errors.ts';
+import { MAX_FRAME_BYTES } from '../port/batch.ts';
+import { ADDRESS_UNKNOWN, MAX_PORTS } from '../switch/tables.ts';
+import { formatIpv4 } from '../wire/ipv4.ts';
+import type { AttachedVms } from './attached-vms.ts';
+import type { Engine } from './engine.ts';
+import type { Networks } from './networks.ts';
+
+/** Captures at a time. */
+export const MAX_CAPTURES = 8;
+/** Bytes of each worker's ring: a power of two */
+const RING_BYTES = 4 * 1024 * 1024;
+
+export interface CaptureOptions {
+  /** Ids; undefined for every port, those of the host and VMs to come among them */
+  readonly vms?: readonly string[] | undefined;
+  /** VMs that are not attached are captured once they are, instead of VM_UNKNOWN */
+  readonly mayCome?: boolean | undefined;
+  /** tcpdump's language, see docs/capture.md; '' for every frame */
+  readonly filter?: string | undefined;
+  /** Bytes of each frame that are kept; undefined or 0 for all */
+  readonly snaplen?: number | undefined;
+  /** Frames after which it ends */
+  readonly count?: number | undefined;
+  /** Time after which it ends, `ms` */
+  readonly durationMs?: number | undefined;
+}
+
+/** A capture that runs: a pcapng file, piece by piece. Leaving the loop over it ends it. */
+export interface Capture extends AsyncIterable<Uint8Array> {
+  /** Frames written so far */
+  readonly written: number;
+  /** Frames that found no room so far */
+  readonly lost: number;
+  /** Lets the file come to its end */
+  stop(): void;
+}
+
+interface Running {
+  readonly ids: readonly string[] | undefined;
+  readonly binding: Pick<CaptureBinding, 'number' | 'filter' | 'snaplen' | 'rings' | 'lost'>;
+  readonly session: CaptureSession;
+}
+
+export class Captures {
+  readonly #engine: Engine;
+  readonly #vms: AttachedVms;
+  readonly #networks: Networks;
+  readonly #running = new Map<number, Running>();
+  /** Of VMs' ports, as asked for since a VM last came or went */
+  readonly #labels = new Map<number, PortLabel>();
+  #nextNumber = 1;
+
+  constructor(engine: Engine, vms: AttachedVms, networks: Networks) {
+    this.#engine = engine;
+    this.#vms = vms;
+    this.#networks = networks;
+  }
+
+  /** Whether a capture wants the frames of a VM. */
+  wants(id: string): boolean {
+    for (const { ids } of this.#running.values()) if (ids === undefined || ids.includes(id)) return true;
+    return false;
+  }
+
+  /** Begins a capture. Throws VM_UNKNOWN, FILTER_INVALID, CAPTURE_LIMIT. */
+  async begin(options: CaptureOptions): Promise<Capture> {
+    const { vms: ids, filter = '', snaplen = 0, count = Infinity, durationMs = Infinity } = options;
+    const missing = ids?.find((id) => !this.#vms.has(id));
+    if (missing !== undefined && options.mayCome !== true) throw unknown(missing);
+    compileFilter(filter, new Map());
+    if (this.#running.size >= MAX_CAPTURES) throw tooMany();
+    const number = this.#nextNumber++;
+    const rings = this.#engine.workers().map(() => allocateRing(RING_BYTES));
+    const lost = new SharedArrayBuffer(MAX_PORTS * Int32Array.BYTES_PER_ELEMENT);
+    const binding = { number, filter, snaplen: snaplen === 0 ? MAX_FRAME_BYTES : snaplen, rings, lost };
+    const session = new CaptureSession({
+      ...{ rings, lost, filter, snaplen, count, durationMs },
+      label: (port) => this.#label(port),
+      ports: this.#portsOf(ids) ?? this.#allPorts(),
+      names: () => this.#names(),
+      end: () => this.#end(number),
+    });
+    const running = { ids, binding, session };
+    this.#running.set(number, running);
+    try {
+      this.#followFastPaths();
+      await this.#tell(running);
+    } catch (error) {
+      await this.#end(number);
+      throw error;
+    }
+    return session;
+  }
+
+  /** Tells the captures of a VM that has come or gone. */
+  async follow(): Promise<void> {
+    this.#labels.clear();
+    await Promise.all([...this.#running.values()].map((running) => this.#tell(running)));
+  }
+
+  /** Lets all of them come to their end. */
+  close(): void {
+    for (const { session } of this.#running.values()) session.stop();
+  }
+
+  async #tell({ ids, binding }: Running): Promise<void> {
+    const vms = new Map([...this.#vms].map(({ vm, number }) => [vm.id, number]));
+    await this.#engine.capture({ ...binding, ports: this.#portsOf(ids), vms });
+  }
+
+  async #end(number: number): Promise<void> {
+    if (!this.#running.delete(number)) return;
+    this.#followFastPaths();
+    await this.#engine.uncapture(number);
+  }
+
+  #followFastPaths(): void {
+    for (const port of this.#vms) port.keepFastPath();
+  }
+
+  #portsOf(ids: readonly string[] | undefined): number[] | undefined {
+    return ids?.flatMap((id) => this.#vms.get(id)?.number ?? []);
+  }
+
+  #allPorts(): number[] {
+    return [...this.#networks.hostPorts, ...this.#vms].map(({ number }) => number);
+  }
+
+  #label(number: number): PortLabel | undefined {
+    if (this.#labels.size === 0) {
+      for (const { number: own, vm } of this.#vms) {
+        const description = `VM ${vm.id}, TAP ${vm.tap}, network ${vm.network}`;
+        this.#labels.set(own, { name: vm.id, description });
+      }
+    }
+    const label = this.#labels.get(number);
+    if (label !== undefined) return label;
+    for (const { number: own, config, network } of this.#networks.hostPorts) {
+      if (own === number) return { name: config.name, description: `host port of network ${network.name}` };
+    }
+    return undefined;
+  }
+
+  #names(): NamedAddress[] {
+    const { tables } = this.#engine;
+    const hosts = [...this.#networks.hostPorts].map(({ config }) => ({
+      address: formatIpv4(config.address),
+      name: config.name,
+    }));
+    const vms = [...this.#vms].filter(({ number }) => tables.ipState(number) !== ADDRESS_UNKNOWN);
+    return [
+      ...hosts,
+      ...vms.map(({ number, vm }) => ({ address: formatIpv4(tables.ip(number)), name: vm.id })),
+    ];
+  }
+}
+
+function unknown(id: string): TapswitchError {
+  return new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'Use an id that was attached.');
+}
+
+function tooMany(): TapswitchError {
+  const message = `${MAX_CAPTURES} captures are running already`;
+  return new TapswitchError('CAPTURE_LIMIT', message, 'End one of them first.');
+}

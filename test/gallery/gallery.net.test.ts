@@ -1,0 +1,37 @@
+/** Every fault of the gallery, done for real: its verdict, its evidence, in time, and a healthy VM beside it. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { GalleryStage, PORT } from '../lib/gallery-stage.ts';
+import { FAULTS } from './faults.ts';
+
+const WAIT = { timeout: 8000, interval: 100 };
+const LONGEST_MS = 3000;
+
+let stage: GalleryStage;
+
+beforeEach(async () => {
+  stage = new GalleryStage();
+  await stage.begin();
+});
+
+afterEach(() => stage.end());
+
+test('no fault -> healthy with and without a port, in time', async () => {
+  for (const port of [undefined, PORT]) {
+    const { sick, ms } = await stage.ask(port);
+    expect(sick.verdict.code).toBe('HEALTHY');
+    expect(sick.hops.filter(({ status }) => status === 'failed')).toEqual([]);
+    expect(ms).toBeLessThan(LONGEST_MS);
+  }
+});
+
+test.each(FAULTS)('$fault -> $verdict', async ({ inject, verdict, hop, evidence, port }) => {
+  await inject(stage);
+  // The daemon hears of the fault a moment after it is done.
+  await vi.waitFor(async () => {
+    const { sick, well, ms } = await stage.ask(port);
+    expect(sick.verdict.code).toBe(verdict);
+    expect(sick.hops.find((one) => one.hop === hop)?.evidence).toContain(evidence);
+    expect(well.verdict.code).toBe('HEALTHY');
+    expect(ms).toBeLessThan(LONGEST_MS);
+  }, WAIT);
+});
