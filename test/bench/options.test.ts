@@ -25,6 +25,10 @@ describe('arguments of the bench', () => {
     ]);
   });
 
+  test('--only with the name of a row that is also the head of others -> it alone', () => {
+    expect(names('--only', 'l2.rr')).toEqual(['l2.rr']);
+  });
+
   test('--quick -> the dozen, 3 samples, shorter; with names those', () => {
     expect(names('--quick')).toEqual(QUICK_ROWS);
     expect(QUICK_ROWS).toHaveLength(12);
