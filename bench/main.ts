@@ -17,13 +17,13 @@ import { ROOT } from './tools.ts';
 const report = reporterTo(process.stderr);
 
 /** Sets every rig up that the rows need, and those of other programs where these are installed and start. */
-async function buildRigs(rows: readonly Row[], peers: boolean, undo: Undo): Promise<Map<RigName, Rig>> {
+async function buildRigs(rows: readonly Row[], undo: Undo): Promise<Map<RigName, Rig>> {
   const rigs = new Map<RigName, Rig>();
   for (const name of new Set(rows.flatMap(requiredRigs))) {
     report.step(`setting up ${name}`);
     rigs.set(name, await buildRig(name, undo));
   }
-  for (const name of new Set(peers ? rows.flatMap(({ peers = [] }) => peers) : [])) {
+  for (const name of new Set(rows.flatMap(({ peers = [] }) => peers))) {
     if (rigs.has(name)) continue;
     if (!isInstalled(name)) {
       report.note(`leaving out ${name}: not installed`);
@@ -59,7 +59,7 @@ function check(rows: readonly Row[], results: readonly Result[], about: About): 
 }
 
 async function bench(options: Options, undo: Undo): Promise<boolean> {
-  const { rows, samples, pace, json, peers } = options;
+  const { rows, samples, pace, json } = options;
   const print = (line: object, text: string) => {
     report.clear();
     process.stdout.write(`${json ? JSON.stringify(line) : text}\n`);
@@ -67,7 +67,7 @@ async function bench(options: Options, undo: Undo): Promise<boolean> {
   const about = header(samples, pace.seconds);
   const described = Object.entries(about).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
   print(about, described.join('\n'));
-  const rigs = await buildRigs(rows, peers, undo);
+  const rigs = await buildRigs(rows, undo);
   const measurement = new Measurement(rigs, samples, pace, report.step);
   const results: Result[] = [];
   for (const [i, row] of rows.entries()) {

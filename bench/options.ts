@@ -14,8 +14,6 @@ export interface Options {
   readonly rows: readonly Row[];
   readonly samples: number;
   readonly pace: Pace;
-  /** Measures other programs too */
-  readonly peers: boolean;
   readonly json: boolean;
   /** Compares the ratios with their limits and the baseline; the status tells */
   readonly check: boolean;
@@ -23,8 +21,11 @@ export interface Options {
   readonly save: boolean;
 }
 
-/** `forward.crr` stands for `forward.crr.1` and `forward.crr.8` */
-const isMeant = (name: string, only: string): boolean => name === only || name.startsWith(`${only}.`);
+/** The row of that name, else those below it: `forward.crr` stands for `forward.crr.1` and `forward.crr.8`. */
+function named(rows: readonly Row[], only: string): Row[] {
+  const exactly = rows.filter(({ name }) => name === only);
+  return exactly.length > 0 ? exactly : rows.filter(({ name }) => name.startsWith(`${only}.`));
+}
 
 function rowsOf(sets: readonly string[], only: readonly string[] | undefined, quick: boolean): Row[] {
   const known = (sets.length === 0 ? Object.keys(SETS) : sets).flatMap((name) => {
@@ -32,12 +33,13 @@ function rowsOf(sets: readonly string[], only: readonly string[] | undefined, qu
     if (rows === undefined) throw new Error(`no set ${name}, there is ${Object.keys(SETS).join(', ')}`);
     return rows;
   });
-  for (const name of only ?? []) {
-    if (!known.some((row) => isMeant(row.name, name))) {
+  const meant = only?.flatMap((name) => {
+    const rows = named(known, name);
+    if (rows.length === 0)
       throw new Error(`no row ${name}, there is ${known.map((row) => row.name).join(', ')}`);
-    }
-  }
-  const asked = known.filter(({ name }) => only?.some((each) => isMeant(name, each)) ?? true);
+    return rows;
+  });
+  const asked = known.filter((row) => meant?.includes(row) ?? true);
   // Named rows are measured as they are: --quick then only says how long
   const chosen = quick && only === undefined ? asked.filter(({ name }) => QUICK_ROWS.includes(name)) : asked;
   if (chosen.length === 0) throw new Error(`--quick has no row of ${sets.join(', ')}`);
@@ -65,11 +67,11 @@ export function readOptions(args: readonly string[]): Options {
   if (!Number.isInteger(samples) || samples < 1)
     throw new Error(`--samples ${values.samples}: not a number above 0`);
   if (save && smoke) throw new Error('--smoke measures nothing that could be saved');
+  const rows = rowsOf(positionals, values.only, quick);
   return {
-    rows: rowsOf(positionals, values.only, quick),
+    rows: quick || values['no-peers'] ? rows.map(({ peers, ...row }) => row) : rows,
     samples,
     pace: smoke ? SMOKE : quick ? QUICK : FULL,
-    peers: !values['no-peers'] && !quick,
     json: values.json,
     check: values.check,
     save,

@@ -10,7 +10,7 @@ const every = Object.values(SETS)
 describe('arguments of the bench', () => {
   test('none -> every row, 5 samples', () => {
     expect(names()).toEqual(every);
-    expect(readOptions([])).toMatchObject({ samples: 5, peers: true, check: false, save: false });
+    expect(readOptions([])).toMatchObject({ samples: 5, check: false, save: false });
   });
 
   test('names of rows -> each once', () => {
@@ -25,12 +25,23 @@ describe('arguments of the bench', () => {
     ]);
   });
 
+  test('--only with the name of a row that is also the head of others -> it alone', () => {
+    expect(names('--only', 'l2.rr')).toEqual(['l2.rr']);
+  });
+
   test('--quick -> the dozen, 3 samples, shorter; with names those', () => {
     expect(names('--quick')).toEqual(QUICK_ROWS);
     expect(QUICK_ROWS).toHaveLength(12);
-    expect(readOptions(['--quick'])).toMatchObject({ samples: 3, pace: { seconds: 1 }, peers: false });
+    expect(readOptions(['--quick'])).toMatchObject({ samples: 3, pace: { seconds: 1 } });
     expect(names('--quick', '--only', 'nat.tcp.down')).toEqual(['nat.tcp.down']);
     expect(names('nat', '--quick')).toEqual(['nat.tcp.up', 'nat.udp.rr']);
+  });
+
+  test('--no-peers and --quick -> rows without other programs, though one of them be a reference elsewhere', () => {
+    const peers = (...args: string[]) => readOptions(args).rows.flatMap((row) => row.peers ?? []);
+    expect(peers('l2')).toContain('vde_switch');
+    expect(peers('l2', '--no-peers')).toEqual([]);
+    expect(peers('--quick')).toEqual([]);
   });
 
   test.each([

@@ -1,6 +1,7 @@
 /** The bench as a contributor runs it, with samples too short to mean anything. */
-import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -55,6 +56,38 @@ test('a row of each set -> header and results, compared and checked, nothing lef
   expect(results[2].rigs.tapswitch.p999).toBeGreaterThanOrEqual(results[2].rigs.tapswitch.p99);
   expect(scratchFolders()).toEqual(before);
 }, 180_000);
+
+/** Processes that have the mark in their environment: the bench, and whatever it started. */
+function marked(mark: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(mark);
+    } catch {
+      return false; // ended meanwhile
+    }
+  });
+}
+
+test('interrupted in mid-sample -> ends by the signal, no program or folder stays', async () => {
+  const before = scratchFolders();
+  const mark = `TAPSWITCH_BENCH_TEST_${process.pid}`;
+  const options = { cwd: ROOT, env: { ...process.env, [mark]: '1' } };
+  const run = spawn(process.execPath, ['scripts/bench.mjs', 'l2', '--smoke', '--only', 'l2.rtt'], options);
+  let said = '';
+  const sampling = new Promise<void>((resolve) => {
+    run.stderr.on('data', (text) => {
+      said += text;
+      if (said.includes('l2.rtt 0/5')) resolve();
+    });
+  });
+  const ended = once(run, 'exit');
+  await Promise.race([sampling, ended]);
+  expect(marked(mark).length, said).toBeGreaterThan(2);
+  run.kill('SIGINT');
+  expect(await ended).toEqual([130, null]);
+  expect(marked(mark)).toEqual([]);
+  expect(scratchFolders()).toEqual(before);
+}, 120_000);
 
 test('a row that does not exist -> status 2, what there is', () => {
   const run = bench('--only', 'l2.tcp.9');
