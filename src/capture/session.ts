@@ -66,6 +66,8 @@ export class CaptureSession {
   readonly #start = now();
   readonly #stopping = new AbortController();
   #written = 0;
+  #isRead = false;
+  #ended: Promise<void> | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -83,13 +85,21 @@ export class CaptureSession {
     return this.#lost.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Lets the file come to its end. */
+  /** Lets the file come to its end. Where nobody has begun to read it, nobody may ever: it ends here and now. */
   stop(): void {
     this.#stopping.abort();
+    if (!this.#isRead) this.#end().catch(() => {});
+  }
+
+  /** Ends it in the workers, once. */
+  #end(): Promise<void> {
+    this.#ended ??= this.#options.end();
+    return this.#ended;
   }
 
   /** The file, piece by piece. Leaving the loop ends the capture, too. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    this.#isRead = true;
     let names = '';
     try {
       names = JSON.stringify(this.#options.names());
@@ -100,7 +110,7 @@ export class CaptureSession {
         else await sleep(POLL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
       }
     } finally {
-      await this.#options.end();
+      await this.#end();
     }
     for (let piece = this.#piece(); piece.length > 0; piece = this.#piece()) yield piece;
     const later = this.#options.names();
