@@ -201,12 +201,9 @@ export class VmRegistry {
     if (entry !== undefined && entry.origin !== 'api') throw this.#configuredError(id, entry);
     const before = entry?.stored;
     const isAttached = this.#isAttached(id);
-    const isSame = before?.without === undefined && isDeepStrictEqual(before?.request, request);
-    if (isSame && isAttached) return false;
-    const isPlain = isAttached && before?.without === undefined;
-    if (before !== undefined && isPlain && differInForwards(before.request, request)) {
-      return this.#putForwards(id, before, request);
-    }
+    const isAsAsked = before !== undefined && isAttached && before.without === undefined;
+    if (isAsAsked && isDeepStrictEqual(before.request, request)) return false;
+    if (isAsAsked && differInForwards(before.request, request)) return this.#putForwards(id, before, request);
     if (before !== undefined && isAttached) await this.#parts.switch.detach(id);
     const keepsTap = before !== undefined && tapOf(id, before.request) === tapOf(id, request);
     const madeTap = this.#makeTap(id, request);

@@ -68,8 +68,9 @@ export class AttachedVms {
   }
 
   /** The VM on a port of the switch, if there is one. */
-  ofNumber(number: number): VmPort[] {
-    return [...this.#ports.values()].filter((port) => port.number === number);
+  ofNumber(number: number): VmPort | undefined {
+    for (const port of this.#ports.values()) if (port.number === number) return port;
+    return undefined;
   }
 
   /**

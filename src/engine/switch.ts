@@ -79,7 +79,8 @@ export class Switch {
       gaveUp: (what) => this.#forwards.gaveUp(what),
       dialed: (number, news) => this.#dialer.heard(number, news),
       reached: (number, guestPort) => {
-        for (const { vm } of this.#vms.ofNumber(number)) events.reached?.(vm.id, guestPort);
+        const port = this.#vms.ofNumber(number);
+        if (port !== undefined) events.reached?.(port.vm.id, guestPort);
       },
       died: (worker) => {
         this.#dialer.died(worker);

@@ -2,8 +2,8 @@
  * What the flows of each VM take of what is bounded, over all workers.
  *
  * Each worker counts in a block of its own, so that no two threads ever write one cell, and adds all blocks up where a
- * bound is asked for. The bounds themselves lie behind the blocks, for the control thread to set. Two that ask at the same moment may each grant the last of it: a bound is exceeded by what the
- * workers take in one step at most.
+ * bound is asked for. Two that ask at the same moment may each grant the last of it: a bound is exceeded by what the
+ * workers take in one step at most. The bounds themselves lie behind the blocks, for the control thread to set.
  */
 import type { FlowLimits } from '../config/network.ts';
 import { MAX_PORTS } from '../switch/tables.ts';

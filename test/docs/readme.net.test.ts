@@ -1,19 +1,17 @@
 /** What the README says a user types, typed: its configuration, its commands, and its example of the client. */
-import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { parse } from 'yaml';
-import { indexOf, startNetnsGuest, withRoutes } from '../../src/lab/netns-guest.ts';
+import { withRoutes } from '../../src/lab/netns-guest.ts';
 import { runIn, spawnIn } from '../../src/lab/process.ts';
-import { createNamespace } from '../../src/sys/netns.ts';
 import { createPersistentTap } from '../../src/sys/tun.ts';
 import { COMMAND, scratch, startUp } from '../lib/engine-command.ts';
 import { GatewayStage } from '../lib/gateway-stage.ts';
+import { bootOn } from '../lib/net-boot.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const VMM = fileURLToPath(new URL('../lib/net-vmm.mjs', import.meta.url));
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const WAIT = { timeout: 20_000, interval: 100 };
 
@@ -48,21 +46,7 @@ afterEach(() => stage.end());
 
 /** A guest on a TAP that is there, with noVNC's and the agent's ports served. */
 async function boot(tap: string, ip: string): Promise<void> {
-  const inside = createNamespace();
-  stage.atEnd(() => inside.close());
-  const link = { name: tap, hostNamespace: inside.path, interfaceName: 'vm', services: true };
-  const guest = await startNetnsGuest({ ...link, ip, prefix: 16, gateway: '192.168.0.1' });
-  stage.atEnd(() => guest.stop());
-  withRoutes(inside.path, (routes) => routes.changeLink(indexOf(routes, 'vm'), { up: true }));
-  const vmm = spawnIn(stage.host.path, [process.execPath, VMM, tap, inside.path, 'vm'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  stage.atEnd(async () => {
-    const ended = once(vmm, 'exit');
-    vmm.kill('SIGKILL');
-    await ended;
-  });
-  await once(vmm.stdout as NodeJS.EventEmitter, 'data');
+  const guest = await bootOn(stage, tap, { ip, prefix: 16, gateway: '192.168.0.1', services: true });
   await guest.ready();
 }
 

@@ -2,20 +2,16 @@
  * What all of this is for, with the parts its users have: a VM is registered before it boots, a browser opens its screen by
  * a link, and each thing that then fails on the way is told to the browser as documented (docs/guest-access.md).
  */
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Client, createClient } from '../../src/client/client.ts';
-import { indexOf, startNetnsGuest, withRoutes } from '../../src/lab/netns-guest.ts';
-import { spawnIn } from '../../src/lab/process.ts';
-import { createNamespace } from '../../src/sys/netns.ts';
+import { indexOf, withRoutes } from '../../src/lab/netns-guest.ts';
 import { Browser } from '../lib/browser.ts';
 import { type Daemon, scratch, startUp } from '../lib/engine-command.ts';
 import { GatewayStage } from '../lib/gateway-stage.ts';
+import { bootOn } from '../lib/net-boot.ts';
 import { VncGuest } from './vnc-guest.ts';
 
-const VMM = fileURLToPath(new URL('../lib/net-vmm.mjs', import.meta.url));
 const WAIT = { timeout: 30_000, interval: 200 };
 const ID = 'vm-02018';
 const IP = '10.1.0.14';
@@ -65,21 +61,7 @@ async function up(): Promise<Daemon> {
 
 /** Boots the guest as a VMM does: takes the TAP that is there, and a kernel with an address is behind it. */
 async function boot(tap: string): Promise<VncGuest> {
-  const inside = createNamespace();
-  stage.atEnd(() => inside.close());
-  const place = { name: ID, hostNamespace: inside.path, interfaceName: 'vm' };
-  const guest = await startNetnsGuest({ ...place, mac: MAC, ip: IP, prefix: 24, gateway: '10.1.0.1' });
-  stage.atEnd(() => guest.stop());
-  withRoutes(inside.path, (routes) => routes.changeLink(indexOf(routes, 'vm'), { up: true }));
-  const vmm = spawnIn(stage.host.path, [process.execPath, VMM, tap, inside.path, 'vm'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  stage.atEnd(async () => {
-    const ended = once(vmm, 'exit');
-    vmm.kill('SIGKILL');
-    await ended;
-  });
-  await once(vmm.stdout as NodeJS.EventEmitter, 'data');
+  const guest = await bootOn(stage, tap, { mac: MAC, ip: IP, prefix: 24, gateway: '10.1.0.1' });
   const vnc = new VncGuest(guest.namespace);
   stage.atEnd(() => vnc.stop());
   await vnc.boot(COLOUR);
