@@ -1,7 +1,7 @@
 /** `tapswitch diagnose`: why a VM does not answer. */
 import { Command } from 'commander';
 import type { Diagnosis } from '../client/client.ts';
-import { EXIT } from '../errors.ts';
+import { exitStatusOf } from '../diagnosis/verdicts.ts';
 import { clientOf, examples, guestPort } from './connection.ts';
 import { EVENTS } from './live.ts';
 import { type Shape, tableText, write } from './output.ts';
@@ -36,6 +36,6 @@ export function diagnoseCommand(): Command {
     .action(async (id: string, { port, json }: { port?: number; json?: boolean }, command: Command) => {
       const diagnosis = await clientOf(command).diagnose(id, port);
       write(json === true ? `${JSON.stringify(diagnosis, null, 2)}\n` : textOf(diagnosis));
-      if (diagnosis.verdict.code !== 'HEALTHY') process.exitCode = EXIT.unavailable;
+      process.exitCode = exitStatusOf(diagnosis.verdict.code);
     });
 }

@@ -51,6 +51,8 @@ interface AddOptions extends OutputOptions {
   readonly tap?: string;
   readonly mac?: string;
   readonly ip?: string;
+  readonly ip6?: string;
+  readonly vmm?: string;
   readonly network?: string;
   readonly profile?: string;
   readonly forward?: string[];
@@ -86,8 +88,9 @@ function fromFile(path: string): Pick<VmRequest, 'tap' | 'mac' | 'ip'> {
 }
 
 /** The request that a command line means: what the options say goes before what the file does. */
-function requested({ file, createTap, forward, tap, mac, ip, network, profile }: AddOptions): VmRequest {
-  const given = { tap, mac, ip, network, profile, forwards: forward };
+function requested({ file, createTap, forward, ...said }: AddOptions): VmRequest {
+  const { tap, mac, ip, ip6, vmm, network, profile } = said;
+  const given = { tap, mac, ip, ip6, vmm, network, profile, forwards: forward };
   return {
     ...(file === undefined ? {} : fromFile(file)),
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
@@ -102,6 +105,8 @@ function addCommand(): Command {
     .option('--tap <name>', 'name of its TAP (default fc-ID)')
     .option('--mac <address>', 'the only MAC address it may use')
     .option('--ip <address>', 'the only IPv4 address it may use')
+    .option('--ip6 <address>', 'an IPv6 address of it')
+    .option('--vmm <name>', 'name of the program that holds the TAP, for diagnosis')
     .option('--network <name>', 'name of its network')
     .option('--profile <name>', 'name of a profile')
     .option('--forward <spec>', '[host-ip:]host-port:guest-port[/tcp|udp], repeatable', collect)

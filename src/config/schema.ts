@@ -202,6 +202,15 @@ export const VmSchema = Type.Object(
         examples: ['fd12:3456:789a::e'],
       }),
     ),
+    vmm: Type.Optional(
+      Type.String({
+        description:
+          'Name of the program that holds the TAP, as in /proc/PID/comm; a diagnosis tells any other (default any)',
+        minLength: 1,
+        maxLength: 15,
+        examples: ['firecracker'],
+      }),
+    ),
     takeover: Type.Optional(
       Type.Boolean({
         description:

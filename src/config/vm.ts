@@ -38,6 +38,8 @@ export interface VmConfig {
   ip?: number;
   /** An IPv6 address of the VM, inside the network's IPv6 subnet; only those it uses where absent */
   ip6?: IpWords;
+  /** Name of the program that is to hold the TAP; any where absent */
+  vmm?: string;
   /** Whether the TAP is released from a bridge that holds it */
   takeover: boolean;
   /** Name of its profile */
@@ -157,6 +159,7 @@ export function vmFrom(
     ip6,
     takeover = false,
     profile: profileName,
+    vmm,
   } = input;
 
   if (!isId(id)) throw fail([], `${quote(id)} is not a valid id`, ID_RULE);
@@ -182,6 +185,7 @@ export function vmFrom(
     ...(mac !== undefined && { mac: resolveMac(mac, locate, [...base, 'mac']) }),
     ...(ip !== undefined && { ip: resolveAddress(ip, network, locate, [...base, 'ip']) }),
     ...(ip6 !== undefined && { ip6: resolveAddress6(ip6, network, locate, [...base, 'ip6']) }),
+    ...(vmm !== undefined && { vmm }),
     takeover,
     ...(profile !== undefined && { profile: profile.name }),
     forwards: [],

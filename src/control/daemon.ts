@@ -11,8 +11,9 @@ import { diffConfig } from '../config/diff.ts';
 import type { DaemonConfig } from '../config/load.ts';
 import type { VmConfig } from '../config/resolve.ts';
 import type { ServiceConfig } from '../config/service.ts';
-import { diagnose } from '../diagnosis/diagnose.ts';
+import { diagnose, type Subject } from '../diagnosis/diagnose.ts';
 import { startSwitch } from '../engine/create-switch.ts';
+import { hostNameServers } from '../engine/name-service.ts';
 import { withLinks } from '../engine/namespace.ts';
 import { keepsPorts } from '../engine/networks.ts';
 import type { Switch } from '../engine/switch.ts';
@@ -211,13 +212,21 @@ export class Daemon implements ControlPlane {
   async diagnose(id: string, port: number | undefined): Promise<Diagnosis> {
     this.#registry.known(id);
     const state = this.#switch.vmState(id);
-    const { network, tap, netns, mac, ip } = this.#registry.facts(id, state);
-    const configured = this.#config.switch.networks.get(network);
-    const workersAlive = this.#workerStates().every(({ alive }) => alive);
-    const dial = (guestPort: number, waitMs: number) => this.#switch.dial(id, guestPort, { waitMs });
-    const subject = { id, tap, netns, mac, ip, gateway: configured?.gateway, port: state };
-    const { guard } = this.#switch;
-    const decision = await diagnose({ ...subject, guard, workersAlive, dial }, port);
+    const facts = this.#registry.facts(id, state);
+    const network = this.#config.switch.networks.get(facts.network);
+    const subject: Subject = {
+      ...facts,
+      network,
+      upstreams: network?.dns.upstreams ?? hostNameServers(),
+      port: state,
+      refusal: this.#registry.refusalOf(id),
+      quietSeconds: this.#observer.quietSeconds(id),
+      recentDrops: this.#observer.recentDrops(id, state?.drops ?? {}),
+      guard: this.#switch.guard,
+      workerAlive: this.#workerStates()[state?.worker ?? 0]?.alive ?? true,
+      dial: (guestPort, waitMs) => this.#switch.dial(id, guestPort, { waitMs }),
+    };
+    const decision = await diagnose(subject, port);
     const recent = this.#recorder.of(id);
     return { vm: id, ...(port !== undefined && { port }), ...decision, recent };
   }

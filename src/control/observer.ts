@@ -10,8 +10,18 @@ const RISING_FRAMES = 10;
 /** Pause between two events about the same reason at the same VM, `s` */
 const QUIET_SECONDS = 30;
 
+/** Looks after which what was counted is not recent any more, at the earliest; at twice as many for certain */
+const RECENT_LOOKS = 30;
+
+type Drops = PortGlance['drops'];
+
 interface Seen {
   rxFrames: number;
+  /** Looks since the last that saw new frames; undefined before the first */
+  quietLooks: number | undefined;
+  looks: number;
+  /** What was dropped up to the beginning of the last window of looks, and of the one before it */
+  windows: readonly [newer: Drops, older: Drops];
   hasFrames: boolean;
   hasAddress: boolean;
   readonly drops: Map<string, number>;
@@ -46,7 +56,16 @@ export class Observer {
   #of(vm: string): Seen {
     let seen = this.#seen.get(vm);
     if (seen === undefined) {
-      seen = { rxFrames: 0, hasFrames: false, hasAddress: false, drops: new Map(), quiet: new Map() };
+      seen = {
+        rxFrames: 0,
+        quietLooks: undefined,
+        looks: 0,
+        windows: [{}, {}],
+        hasFrames: false,
+        hasAddress: false,
+        drops: new Map(),
+        quiet: new Map(),
+      };
       this.#seen.set(vm, seen);
     }
     return seen;
@@ -59,13 +78,34 @@ export class Observer {
       seen.hasFrames = true;
       this.#events.add({ type: 'first-frame', vm });
     }
+    if (port.rxFrames > seen.rxFrames) seen.quietLooks = 0;
+    else if (seen.quietLooks !== undefined) seen.quietLooks++;
     seen.rxFrames = port.rxFrames;
+    if (++seen.looks % RECENT_LOOKS === 0) seen.windows = [port.drops, seen.windows[0]];
     const address = seen.hasFrames && !seen.hasAddress ? port.address() : undefined;
     if (address !== undefined) {
       seen.hasAddress = true;
       this.#events.add({ type: 'first-arp', vm, detail: `${address.ip} is at ${address.mac}` });
     }
     for (const [reason, frames] of Object.entries(port.drops)) this.#drops(vm, seen, reason, frames);
+  }
+
+  /** Since the VM sent its last frame, `s`; undefined where it sent none. */
+  quietSeconds(vm: string): number | undefined {
+    return this.#seen.get(vm)?.quietLooks;
+  }
+
+  /** Frames of the VM dropped within the last half minute or whole one, by reason: of `drops`, what it has by now. */
+  recentDrops(vm: string, drops: Drops): Record<string, number> {
+    const before: Readonly<Record<string, number>> = this.#seen.get(vm)?.windows[1] ?? {};
+    const recent: Record<string, number> = {};
+    for (const [reason, frames] of Object.entries(drops)) {
+      // A VM that was attached anew counts from nothing.
+      const base = before[reason] ?? 0;
+      const rise = frames < base ? frames : frames - base;
+      if (rise > 0) recent[reason] = rise;
+    }
+    return recent;
   }
 
   #drops(vm: string, seen: Seen, reason: string, frames: number): void {

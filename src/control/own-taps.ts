@@ -1,10 +1,23 @@
 /** The TAPs that were asked for together with their VMs: made, and removed again. */
+import { INTERFACE_NAME_RULE, isInterfaceName } from '../config/names.ts';
 import { withLinks } from '../engine/namespace.ts';
 import { explaining } from '../engine/system-errors.ts';
 import { TapswitchError } from '../errors.ts';
 import type { Logger } from '../index.ts';
+import type { VmRequest } from '../resources/resources.ts';
 import { createPersistentTap, removePersistentTap, type TapOwner } from '../sys/tun.ts';
 import { TapLedger } from './tap-ledger.ts';
+
+/** Name of the TAP that is asked for. Throws CONFIG_INVALID. */
+export function tapOf(id: string, request: VmRequest): string {
+  const tap = request.tap ?? `fc-${id}`;
+  if (isInterfaceName(tap)) return tap;
+  throw new TapswitchError(
+    'CONFIG_INVALID',
+    `vms.${id}.tap: ${tap} is no interface name`,
+    INTERFACE_NAME_RULE,
+  );
+}
 
 export class OwnTaps {
   readonly #ledger: TapLedger;

@@ -20,6 +20,8 @@ export interface VmFacts {
   readonly mac: string | undefined;
   readonly ip: string | undefined;
   readonly ip6: string | undefined;
+  /** Name of the program that is to hold the TAP */
+  readonly vmm: string | undefined;
 }
 
 const NOTHING: Counters = { rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0, drops: {} };

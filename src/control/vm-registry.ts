@@ -6,7 +6,7 @@
  * appears is attached once: work on one VM is done in the order it was asked for.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { DEFAULT_NETWORK, ID_RULE, INTERFACE_NAME_RULE, isId, isInterfaceName } from '../config/names.ts';
+import { DEFAULT_NETWORK, ID_RULE, isId } from '../config/names.ts';
 import type { VmInput } from '../config/schema.ts';
 import type { AutoAttachRule } from '../config/service.ts';
 import type { Switch } from '../engine/switch.ts';
@@ -17,7 +17,7 @@ import type { EventLog } from './event-log.ts';
 import { changeForwards, differInForwards } from './forward-changes.ts';
 import { matches } from './glob.ts';
 import type { Observer } from './observer.ts';
-import type { OwnTaps } from './own-taps.ts';
+import { type OwnTaps, tapOf } from './own-taps.ts';
 import type { PortDialer } from './port-dialer.ts';
 import type { StateStore, StoredVm } from './state-store.ts';
 import { storedWithout } from './stored-forwards.ts';
@@ -40,16 +40,6 @@ interface RegistryParts {
   readonly taps: OwnTaps;
 }
 
-function tapOf(id: string, request: VmRequest): string {
-  const tap = request.tap ?? `fc-${id}`;
-  if (isInterfaceName(tap)) return tap;
-  throw new TapswitchError(
-    'CONFIG_INVALID',
-    `vms.${id}.tap: ${tap} is no interface name`,
-    INTERFACE_NAME_RULE,
-  );
-}
-
 export class VmRegistry {
   readonly #parts: RegistryParts;
   readonly #log: Logger;
@@ -57,6 +47,8 @@ export class VmRegistry {
   /** Names of TAPs of our own namespace, and the VMs of the API they are for */
   readonly #byTap = new Map<string, string>();
   readonly #work = new Map<string, Promise<unknown>>();
+  /** Why a VM that is known could not be attached, when that was tried last */
+  readonly #refusals = new Map<string, TapswitchError>();
 
   constructor(parts: RegistryParts, log: Logger) {
     this.#parts = parts;
@@ -71,6 +63,7 @@ export class VmRegistry {
   }
 
   #leave(id: string): void {
+    this.#refusals.delete(id);
     const request = this.#entries.get(id)?.stored?.request;
     if (request !== undefined && request.netns === undefined) this.#byTap.delete(tapOf(id, request));
     this.#entries.delete(id);
@@ -109,6 +102,10 @@ export class VmRegistry {
     return entry?.stored?.request ?? entry?.input;
   }
 
+  refusalOf(id: string): TapswitchError | undefined {
+    return this.#refusals.get(id);
+  }
+
   /** @param port undefined while the VM waits for its TAP */
   facts(id: string, port: PortState | undefined): VmFacts {
     const entry = this.#entries.get(id) as Entry;
@@ -124,6 +121,7 @@ export class VmRegistry {
       mac: request?.mac,
       ip: request?.ip,
       ip6: request?.ip6,
+      vmm: request?.vmm,
     };
   }
 
@@ -153,12 +151,8 @@ export class VmRegistry {
     const detach = async (id: string) => {
       if (this.#isAttached(id)) await this.#parts.switch.detach(id);
     };
-    const isMeant = (id: string) => networks.has(this.#parts.switch.vmState(id)?.network ?? '');
-    await Promise.all(
-      this.ids()
-        .filter(isMeant)
-        .map((id) => this.#inTurn(id, () => detach(id))),
-    );
+    const ids = [...networks].flatMap((network) => this.#parts.switch.vmsIn(network));
+    await Promise.all(ids.map((id) => this.#inTurn(id, () => detach(id))));
   }
 
   /** Attaches what is known and not attached, the VMs of the configuration apart: the networks have changed. */
@@ -177,10 +171,12 @@ export class VmRegistry {
 
   /** One that cannot be had now stays known. */
   async #attachOrWait(id: string, attach: () => Promise<void>): Promise<void> {
+    this.#refusals.delete(id);
     try {
       await attach();
     } catch (error) {
       if (!(error instanceof TapswitchError)) throw error;
+      this.#refusals.set(id, error);
       this.#log.warn({ vm: id, err: error.message, code: error.code }, 'VM is not attached yet');
     }
   }

@@ -1,20 +1,26 @@
 /**
  * Collects the facts about one VM and has them decided: what the kernel and the switch know first, then, at once, the
- * questions to the guest. Nothing is changed; it takes under three seconds.
+ * questions to the guest, its port and the name servers; last, what depends on their answers. Nothing is changed; it
+ * takes under three seconds.
  */
 import { readFileSync } from 'node:fs';
+import type { DnsUpstream } from '../config/dns.ts';
+import { parseIp } from '../config/ip.ts';
+import type { NetworkConfig } from '../config/resolve.ts';
+import type { Subnet } from '../config/subnet.ts';
 import { findTapHolder } from '../engine/holder.ts';
 import { within, withLinks } from '../engine/namespace.ts';
 import type { PortState } from '../index.ts';
 import { type GuardKind, guarded } from '../port/guard.ts';
-import { parseIpv4 } from '../wire/ipv4.ts';
+import { formatIpv4, parseIpv4 } from '../wire/ipv4.ts';
 import { type Decision, decide } from './decide.ts';
-import type { Facts, HolderFacts, TapFacts } from './facts.ts';
-import { openProbe, type ProbeResult, probe } from './probe.ts';
+import type { Facts, HolderFacts, HostWayFacts, TapFacts, TcpFacts } from './facts.ts';
+import { reachFromHost, seeRoute } from './host-way.ts';
+import { askNameServers } from './name-servers.ts';
+import { openProbe, type ProbeResult, probe, UNASKED } from './probe.ts';
 import { askService, type Dial } from './service.ts';
 
 const ARPHRD_ETHER = 1;
-const UNASKED: ProbeResult = { arp: { outcome: 'unasked', macs: [] }, icmp: 'unasked' };
 
 /** What is to be diagnosed, as the daemon knows it. */
 export interface Subject {
@@ -24,12 +30,19 @@ export interface Subject {
   /** As registered */
   readonly mac: string | undefined;
   readonly ip: string | undefined;
-  /** Address of its network's gateway, uint32; undefined where its network is gone */
-  readonly gateway: number | undefined;
+  readonly ip6: string | undefined;
+  readonly vmm: string | undefined;
+  /** Undefined where its network is gone */
+  readonly network: NetworkConfig | undefined;
+  /** Name servers of its network */
+  readonly upstreams: readonly DnsUpstream[];
   /** Undefined where the switch does not have it */
   readonly port: PortState | undefined;
+  readonly refusal: Facts['refusal'];
+  readonly quietSeconds: number | undefined;
+  readonly recentDrops: Facts['recentDrops'];
   readonly guard: GuardKind | 'off' | undefined;
-  readonly workersAlive: boolean;
+  readonly workerAlive: boolean;
   /** Opens a connection to a port of the guest, from the gateway */
   readonly dial: Dial;
 }
@@ -43,9 +56,9 @@ function seeTap(name: string, netns: string | undefined): SeenTap | undefined {
     return withLinks(netns, (links) => {
       const link = links.linkByName(name);
       if (link === undefined) return undefined;
-      const { index, kind, up, carrier, master, arpHardwareType } = link;
+      const { index, kind, up, carrier, mtu, master, arpHardwareType } = link;
       const owner = master === 0 ? undefined : (links.linkByIndex(master)?.name ?? `interface ${master}`);
-      return { index, kind, up, carrier, ethernet: arpHardwareType === ARPHRD_ETHER, master: owner };
+      return { index, kind, up, carrier, mtu, ethernet: arpHardwareType === ARPHRD_ETHER, master: owner };
     });
   } catch {
     // Its namespace is gone, and it with that.
@@ -62,8 +75,8 @@ function stateOf(pid: number): string {
   }
 }
 
-function seeHolder(name: string): HolderFacts | undefined {
-  const holder = findTapHolder(name);
+function seeHolder(name: string, netns: string | undefined): HolderFacts | undefined {
+  const holder = findTapHolder(name, netns);
   return holder && { ...holder, state: stateOf(holder.pid) };
 }
 
@@ -77,49 +90,82 @@ function seeGuard({ guard, netns, tap }: Subject): Facts['guard'] {
   }
 }
 
+/** The first address of the block beside the subnet: what has a mask one bit too wide takes it for a neighbour's. */
+const outsideOf = ({ address, prefix }: Subnet): number => ((address ^ (1 << (32 - prefix))) + 1) >>> 0;
+
 async function askGuest(
-  { gateway, netns }: Subject,
-  tap: SeenTap,
+  { network, netns, ip6 }: Subject,
+  tap: SeenTap | undefined,
   ip: string | undefined,
 ): Promise<ProbeResult> {
   const address = ip === undefined ? undefined : parseIpv4(ip);
-  if (gateway === undefined || address === undefined || !tap.up || !tap.carrier) return UNASKED;
+  if (network === undefined || address === undefined || !tap?.up || !tap.carrier) return UNASKED;
+  const { gateway, mtu, subnet } = network;
+  const words = ip6 === undefined ? undefined : parseIp(ip6);
+  const target = { gateway, ip: address, elsewhere: outsideOf(subnet), ip6: words };
   try {
     const fd = within(netns, () => openProbe(tap.index));
-    return await probe(fd, { gateway, ip: address });
+    return await probe(fd, { ...target, mtu: Math.min(mtu, tap.mtu) });
   } catch {
     // It went while we looked; the other hops say so.
     return UNASKED;
   }
 }
 
+/** The host's own way; its firewall is in question only where the gateway had an answer to the same. */
+async function seeHostWay(
+  { network }: Subject,
+  ip: string | undefined,
+  tcp: TcpFacts | undefined,
+): Promise<HostWayFacts | undefined> {
+  if (network?.hostPort === undefined) return undefined;
+  const { name: hostPort, netns } = network.hostPort;
+  if (ip === undefined) return { hostPort, leavesBy: undefined, reached: 'unasked' };
+  const leavesBy = seeRoute(network.hostPort, ip);
+  const isAnswered = tcp?.outcome === 'open' || tcp?.outcome === 'refused';
+  if (!isAnswered || leavesBy?.name !== hostPort || netns !== undefined)
+    return { hostPort, leavesBy, reached: 'unasked' };
+  return { hostPort, leavesBy, ...(await reachFromHost(ip, tcp.port)) };
+}
+
 /** @param port of the guest that is asked about, if any */
 export async function diagnose(subject: Subject, port: number | undefined): Promise<Decision> {
-  const { id, tap: tapName, netns, port: state } = subject;
+  const { id, tap: tapName, netns, network, port: state } = subject;
   const tap = seeTap(tapName, netns);
   const ip = subject.ip ?? state?.ip ?? state?.leased;
   const plugged = state?.plugged === true;
   const forwards = (state?.forwards ?? []).filter(
     ({ guestPort }) => port === undefined || guestPort === port,
   );
-  const asked = tap === undefined ? UNASKED : askGuest(subject, tap, ip);
-  const service = port === undefined || !plugged ? undefined : askService(subject.dial, port);
-  const [{ arp, icmp }, tcp] = await Promise.all([asked, service]);
+  const [asked, tcp, dns] = await Promise.all([
+    askGuest(subject, tap, ip),
+    port === undefined || !plugged ? undefined : askService(subject.dial, port),
+    askNameServers(subject.upstreams),
+  ]);
   return decide({
     vm: id,
     tapName,
     tap,
     plugged,
-    holder: tap?.kind === 'tun' ? seeHolder(tapName) : undefined,
+    refusal: subject.refusal,
+    holder: tap?.kind === 'tun' ? seeHolder(tapName, netns) : undefined,
+    vmm: subject.vmm,
     guard: tap === undefined ? 'unknown' : seeGuard(subject),
-    workersAlive: subject.workersAlive,
+    workerAlive: subject.workerAlive,
     framesSeen: state?.rxFrames ?? 0,
+    quietSeconds: subject.quietSeconds,
     expectedMac: subject.mac,
     ip,
-    arp,
-    icmp,
+    ip6: subject.ip6,
+    mtu: network?.mtu ?? 0,
+    elsewhere: network === undefined ? '' : formatIpv4(outsideOf(network.subnet)),
+    ...asked,
     tcp,
+    flows: state?.flows,
     forwards: forwards.map(({ host, guestPort }) => `${host} to ${guestPort}`),
+    dns,
+    host: await seeHostWay(subject, ip, tcp),
     drops: state?.drops ?? {},
+    recentDrops: subject.recentDrops,
   });
 }

@@ -1,155 +1,143 @@
 /**
- * Asks a guest for its MAC (ARP, RFC 826) and for an echo (ICMP, RFC 792), as the gateway would.
+ * Asks a guest for its MAC (ARP, RFC 826), for its IPv6 address (RFC 4861) and for echoes (ICMP, RFC 792), as the gateway
+ * would.
  *
  * Theory of operation. The questions go out of the TAP's interface end by a packet socket of their own, with the
  * gateway's addresses as sender; copies of what the guest answers come in by it. Neither the host's stack nor the
- * datapath takes part, so the answer is the guest's even where a worker hangs. The gateway gets the answers, too: the
- * ARP answer is as good as one it asked for, the echo reply is counted as `no-service`.
+ * datapath takes part, so the answer is the guest's even where a worker hangs. Three echoes are asked for at once: a
+ * short one, one as long as the network's MTU, and one from an address just outside of the subnet, whose answer a guest
+ * with the right mask and gateway sends to the gateway too. The gateway gets the answers as well: the ARP answer is as
+ * good as one it asked for, the echo replies are counted as `no-service` and `prohibited`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from '../switch/gateway-mac.ts';
+import type { IpWords } from '../config/ip.ts';
 import { close, recv, send } from '../sys/libc.ts';
 import { MSG_DONTWAIT } from '../sys/message-vector.ts';
 import { openPacketSocket } from '../sys/packet-socket.ts';
-import * as arp from '../wire/arp.ts';
-import { checksum } from '../wire/checksum.ts';
-import * as ethernet from '../wire/ethernet.ts';
-import { BROADCAST_HIGH, BROADCAST_LOW, ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
-import * as icmp from '../wire/icmp.ts';
-import * as ipv4 from '../wire/ipv4.ts';
-import { formatMac, macHigh, macLow, macOf, parseMac } from '../wire/mac.ts';
-import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
-import type { ArpFacts, Facts } from './facts.ts';
+import { formatIpv4 } from '../wire/ipv4.ts';
+import type { ArpFacts, Outcome, RouteFacts } from './facts.ts';
+import { Heard } from './heard.ts';
+import { arpRequest, echoRequest, neighbourSolicitation, SHORT_ECHO_BYTES } from './questions.ts';
 
-const BUFFER_BYTES = 256 * 1024;
-const FRAME_BYTES = 2048;
+const BUFFER_BYTES = 1024 * 1024;
+/** Longer than any packet */
+const FRAME_BYTES = 70_000;
 const POLL_MS = 5;
 /** How long an answer is waited for, and for how long another machine may answer after it, `ms` */
 const PATIENCE_MS = 600;
 const SECOND_ANSWER_MS = 60;
-const PAYLOAD = VNET_HEADER_BYTES + ETHERNET_HEADER_BYTES;
-const ECHO_BYTES = icmp.ICMP_HEADER_BYTES + 8;
-/** Of our echo requests: "td" */
-const ECHO_ID = 0x7464;
+/** Sequence numbers of the three echoes */
+const SHORT = 1;
+const LONG = 2;
+const ELSEWHERE = 3;
 
 export interface ProbeTarget {
   /** Addresses, uint32 or int32 */
   readonly gateway: number;
   readonly ip: number;
+  /** An address just outside of the subnet */
+  readonly elsewhere: number;
+  /** Undefined where it has none that is known */
+  readonly ip6: IpWords | undefined;
+  /** Bytes */
+  readonly mtu: number;
 }
 
 export interface ProbeResult {
   readonly arp: ArpFacts;
-  readonly icmp: Facts['icmp'];
+  readonly ndp: Outcome;
+  readonly icmp: Outcome;
+  /** The same for a packet as long as the MTU */
+  readonly long: Outcome;
+  readonly route: RouteFacts;
 }
+
+export const UNASKED: ProbeResult = {
+  arp: { outcome: 'unasked', macs: [] },
+  ndp: 'unasked',
+  icmp: 'unasked',
+  long: 'unasked',
+  route: { outcome: 'unasked', asksFor: [] },
+};
 
 /** A packet socket on the interface of that index. Throws SysError; to be called in the interface's namespace. */
 export function openProbe(index: number): number {
   return openPacketSocket(index, BUFFER_BYTES);
 }
 
-function frame(bytes: number): { data: Buffer; view: DataView } {
-  const data = Buffer.alloc(PAYLOAD + bytes);
-  return { data, view: new DataView(data.buffer, data.byteOffset, data.length) };
-}
+class Conversation {
+  readonly heard: Heard;
+  readonly #fd: number;
+  readonly #room = Buffer.alloc(FRAME_BYTES);
 
-function arpRequest({ gateway, ip }: ProbeTarget): Buffer {
-  const { data, view } = frame(arp.ARP_BYTES);
-  const [high, low] = [GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW];
-  ethernet.writeHeader(
-    view,
-    VNET_HEADER_BYTES,
-    BROADCAST_HIGH,
-    BROADCAST_LOW,
-    high,
-    low,
-    ethernet.ETHERTYPE_ARP,
-  );
-  arp.emit(view, PAYLOAD, arp.ARP_REQUEST, high, low, gateway | 0, 0, 0, ip | 0);
-  return data;
-}
+  constructor(fd: number, { ip, ip6 }: ProbeTarget) {
+    this.#fd = fd;
+    this.heard = new Heard(ip, ip6);
+  }
 
-function echoRequest({ gateway, ip }: ProbeTarget, mac: string): Buffer {
-  const bytes = ipv4.IPV4_HEADER_BYTES + ECHO_BYTES;
-  const { data, view } = frame(bytes);
-  const to = parseMac(mac) as number;
-  const [high, low] = [GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW];
-  ethernet.writeHeader(view, VNET_HEADER_BYTES, macHigh(to), macLow(to), high, low, ethernet.ETHERTYPE_IPV4);
-  ipv4.emitHeader(view, PAYLOAD, bytes, ipv4.USUAL_TTL, ipv4.PROTOCOL_ICMP, gateway | 0, ip | 0);
-  const message = PAYLOAD + ipv4.IPV4_HEADER_BYTES;
-  icmp.emitHeader(view, message, icmp.ECHO_REQUEST, 0, (ECHO_ID << 16) | 1);
-  view.setUint16(message + icmp.CHECKSUM_OFFSET, 0);
-  view.setUint16(message + icmp.CHECKSUM_OFFSET, checksum(view, message, ECHO_BYTES));
-  return data;
-}
+  /** Whether the question could be put. */
+  ask(question: Buffer): boolean {
+    return send(this.#fd, question, question.length, MSG_DONTWAIT) >= 0;
+  }
 
-/** MAC that claims `ip` in this frame: an answer, or an announcement. */
-function claim(view: DataView, ip: number): string | undefined {
-  if (view.byteLength < PAYLOAD || ethernet.etherType(view, VNET_HEADER_BYTES) !== ethernet.ETHERTYPE_ARP)
-    return undefined;
-  if (!arp.check(view, PAYLOAD, view.byteLength - PAYLOAD)) return undefined;
-  if (arp.senderAddress(view, PAYLOAD) !== (ip | 0)) return undefined;
-  return formatMac(macOf(arp.senderHigh(view, PAYLOAD), arp.senderLow(view, PAYLOAD)));
-}
-
-function isEchoReply(view: DataView, ip: number): boolean {
-  if (view.byteLength < PAYLOAD || ethernet.etherType(view, VNET_HEADER_BYTES) !== ethernet.ETHERTYPE_IPV4)
-    return false;
-  if (!ipv4.check(view, PAYLOAD, view.byteLength - PAYLOAD)) return false;
-  if (ipv4.protocol(view, PAYLOAD) !== ipv4.PROTOCOL_ICMP || ipv4.source(view, PAYLOAD) !== (ip | 0))
-    return false;
-  const message = PAYLOAD + ipv4.headerLength(view, PAYLOAD);
-  if (!icmp.check(view, message, view.byteLength - message)) return false;
-  return icmp.type(view, message) === icmp.ECHO_REPLY && icmp.identifier(view, message) === ECHO_ID;
-}
-
-/** Hands `seen` what has arrived, until it says it has enough or the time is over. */
-async function listen(fd: number, patienceMs: number, seen: (view: DataView) => boolean): Promise<boolean> {
-  const data = Buffer.alloc(FRAME_BYTES);
-  const until = performance.now() + patienceMs;
-  for (;;) {
-    for (let got = recv(fd, data, FRAME_BYTES, MSG_DONTWAIT); got > 0; ) {
-      if (seen(new DataView(data.buffer, data.byteOffset, got))) return true;
-      got = recv(fd, data, FRAME_BYTES, MSG_DONTWAIT);
+  /** Listens until all is heard that was waited for, or the time is over. */
+  async listen(patienceMs: number, isEnough: (heard: Heard) => boolean): Promise<void> {
+    const until = performance.now() + patienceMs;
+    for (;;) {
+      for (;;) {
+        const bytes = recv(this.#fd, this.#room, FRAME_BYTES, MSG_DONTWAIT);
+        if (bytes <= 0) break;
+        this.heard.note(new DataView(this.#room.buffer, this.#room.byteOffset, bytes));
+      }
+      if (isEnough(this.heard) || performance.now() >= until) return;
+      await sleep(POLL_MS);
     }
-    if (performance.now() >= until) return false;
-    await sleep(POLL_MS);
   }
 }
 
-async function askArp(fd: number, target: ProbeTarget): Promise<ArpFacts> {
-  const macs = new Set<string>();
-  const note = (view: DataView): void => {
-    const mac = claim(view, target.ip);
-    if (mac !== undefined) macs.add(mac);
-  };
-  const request = arpRequest(target);
-  if (send(fd, request, request.length, MSG_DONTWAIT) < 0) return { outcome: 'unasked', macs: [] };
-  await listen(fd, PATIENCE_MS, (view) => {
-    note(view);
-    return macs.size > 0;
-  });
-  if (macs.size === 0) return { outcome: 'silent', macs: [] };
-  await listen(fd, SECOND_ANSWER_MS, (view) => {
-    note(view);
-    return false;
-  });
-  return { outcome: 'answered', macs: [...macs] };
-}
+const outcomeOf = (asked: boolean, answered: boolean): Outcome =>
+  asked ? (answered ? 'answered' : 'silent') : 'unasked';
 
-async function askEcho(fd: number, target: ProbeTarget, mac: string): Promise<Facts['icmp']> {
-  const request = echoRequest(target, mac);
-  if (send(fd, request, request.length, MSG_DONTWAIT) < 0) return 'unasked';
-  const answered = await listen(fd, PATIENCE_MS, (view) => isEchoReply(view, target.ip));
-  return answered ? 'answered' : 'silent';
+async function askEchoes(
+  talk: Conversation,
+  target: ProbeTarget,
+  mac: string,
+): Promise<Pick<ProbeResult, 'icmp' | 'long' | 'route'>> {
+  const { gateway, ip, elsewhere, mtu } = target;
+  const asked = [
+    talk.ask(echoRequest(gateway, ip, mac, SHORT_ECHO_BYTES, SHORT)),
+    talk.ask(echoRequest(gateway, ip, mac, mtu, LONG)),
+    talk.ask(echoRequest(elsewhere, ip, mac, SHORT_ECHO_BYTES, ELSEWHERE)),
+  ];
+  const isDue = (_: unknown, i: number) => asked[i] === true;
+  const due = [SHORT, LONG, ELSEWHERE].filter(isDue);
+  await talk.listen(PATIENCE_MS, ({ echoes }) => due.every((sequence) => echoes.has(sequence)));
+  const { echoes, asksFor } = talk.heard;
+  const [short, long, other] = [SHORT, LONG, ELSEWHERE].map((sequence, i) =>
+    outcomeOf(asked[i] === true, echoes.has(sequence)),
+  ) as [Outcome, Outcome, Outcome];
+  const others = [...asksFor].filter((address) => address !== (gateway | 0) && address !== (ip | 0));
+  return { icmp: short, long, route: { outcome: other, asksFor: others.map((one) => formatIpv4(one)) } };
 }
 
 /** Asks by a socket of {@link openProbe}, which it closes; 1.3 s at the longest. */
 export async function probe(fd: number, target: ProbeTarget): Promise<ProbeResult> {
   try {
-    const answer = await askArp(fd, target);
-    const [mac] = answer.macs;
-    return { arp: answer, icmp: mac === undefined ? 'unasked' : await askEcho(fd, target, mac) };
+    const talk = new Conversation(fd, target);
+    const { heard } = talk;
+    const asked = talk.ask(arpRequest(target.gateway, target.ip));
+    const asked6 = target.ip6 !== undefined && talk.ask(neighbourSolicitation(target.ip6));
+    await talk.listen(asked || asked6 ? PATIENCE_MS : 0, ({ macs, advertised }) => {
+      return (!asked || macs.size > 0) && (!asked6 || advertised);
+    });
+    const [mac] = heard.macs;
+    if (mac !== undefined) await talk.listen(SECOND_ANSWER_MS, () => false);
+    const echoes = mac === undefined ? UNASKED : await askEchoes(talk, target, mac);
+    return {
+      ...echoes,
+      arp: { outcome: outcomeOf(asked, mac !== undefined), macs: [...heard.macs] },
+      ndp: outcomeOf(asked6, heard.advertised),
+    };
   } finally {
     close(fd);
   }

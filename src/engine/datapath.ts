@@ -125,7 +125,7 @@ export class Datapath {
     this.#timers = new TimerWheel(this.#clock.ms);
     this.#outbox = new Outbox((port) => this.#ports[port]);
     const book = new TableAddressBook(this.#tables, this.#clock);
-    this.#dns = new GatewayDns(this.#sockets, this.#clock, this.#timers, book);
+    this.#dns = new GatewayDns(this.#sockets, this.#clock, this.#timers, book, this.#counters);
     const use = new VmUse(setup.use, setup.worker);
     this.#share = new FlowShare(setup.worker, setup.wakeFds.length);
     const wake = (worker: number) => signalEventfd(setup.wakeFds[worker] as number);

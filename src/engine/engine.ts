@@ -5,6 +5,7 @@
 
 import type { CaptureBinding } from '../capture/tap.ts';
 import type { DnsUpstream } from '../config/dns.ts';
+import { VM_FLOWS, VM_HALF_OPEN_FLOWS } from '../config/limits.ts';
 import type { FlowLimits } from '../config/network.ts';
 import { TapswitchError } from '../errors.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
@@ -12,7 +13,14 @@ import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { DialBinding, DialNews, ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { HostServiceRecord } from '../gateway/host-services.ts';
 import { allocateHandover } from '../gateway/tcp/handover.ts';
-import { allocateVmUse, VmUse } from '../gateway/vm-use.ts';
+import {
+  allocateVmUse,
+  LIMIT_FLOWS,
+  LIMIT_HALF_OPEN,
+  USE_FLOWS,
+  USE_HALF_OPEN,
+  VmUse,
+} from '../gateway/vm-use.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import { allocateTables, MAX_PORTS, Tables } from '../switch/tables.ts';
 import { nowSeconds } from '../sys/clock.ts';
@@ -21,6 +29,7 @@ import { close } from '../sys/libc.ts';
 import { allocateCounters, CounterBlock, CounterReader, type PortStats } from '../telemetry/counters.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { PortBinding } from './commands.ts';
+import type { FlowUse } from './switch-types.ts';
 import { type VmRecord, WorkerThread } from './worker-thread.ts';
 
 export interface PortOptions {
@@ -92,6 +101,16 @@ export class Engine {
   /** Bounds of what the flows of a VM may take; the workers heed them at once. */
   setLimits(port: number, limits: FlowLimits): void {
     this.#use.setLimits(port, limits);
+  }
+
+  /** TCP flows of a VM that end at the gateway, those at rest in TIME-WAIT not counted. */
+  flowUse(port: number): FlowUse {
+    return {
+      tcp: this.#use.total(USE_FLOWS, port),
+      halfOpen: this.#use.total(USE_HALF_OPEN, port),
+      mostTcp: this.#use.limit(LIMIT_FLOWS, port, VM_FLOWS),
+      mostHalfOpen: this.#use.limit(LIMIT_HALF_OPEN, port, VM_HALF_OPEN_FLOWS),
+    };
   }
 
   /** Number for a new port. Throws TOO_MANY_PORTS. */

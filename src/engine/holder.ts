@@ -1,5 +1,6 @@
 /** Which process holds a TAP's descriptor end: the kernel says so in /proc/PID/fdinfo (drivers/net/tun.c). */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { isSameNamespace } from './namespace.ts';
 
 export interface Holder {
   readonly pid: number;
@@ -25,14 +26,18 @@ function holds(pid: string, name: string): boolean {
   });
 }
 
-/** The process that holds the TAP called `name`, if it can be seen. Walks every process: not for a hot path. */
-export function findTapHolder(name: string): Holder | undefined {
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid) || !holds(pid, name)) continue;
-    return {
-      pid: Number(pid),
-      command: attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), '?'),
-    };
-  }
-  return undefined;
+/**
+ * The process that holds the TAP called `name`, if it can be seen. Walks every process: not for a hot path. The kernel
+ * tells a TAP's name and not its namespace: of several with one name, that of a process in the namespace is the one.
+ *
+ * @param netns path of the TAP's namespace, our own where undefined
+ */
+export function findTapHolder(name: string, netns?: string): Holder | undefined {
+  const pids = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && holds(pid, name));
+  const pid = pids.find((one) => isSameNamespace(`/proc/${one}/ns/net`, netns)) ?? pids[0];
+  if (pid === undefined) return undefined;
+  return {
+    pid: Number(pid),
+    command: attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), '?'),
+  };
 }

@@ -35,8 +35,8 @@ export function hostPortMac(name: string): number {
   return MAC_PREFIX + (hash >>> 0);
 }
 
-function held(name: string, error: SysError): TapswitchError {
-  const holder = findTapHolder(name);
+function held(name: string, netns: string | undefined, error: SysError): TapswitchError {
+  const holder = findTapHolder(name, netns);
   const who = holder ? `process ${holder.pid} (${holder.command})` : 'another process';
   return new TapswitchError(
     'TAP_HELD',
@@ -74,7 +74,8 @@ function openInterface(network: NetworkConfig, hostPort: HostPortConfig): OpenHo
     try {
       fd = openPersistentTap(hostPort.name);
     } catch (error) {
-      if (error instanceof SysError && error.code === 'EBUSY') throw held(hostPort.name, error);
+      if (error instanceof SysError && error.code === 'EBUSY')
+        throw held(hostPort.name, hostPort.netns, error);
       if (error instanceof SysError && error.code === 'EINVAL') throw notOurs(hostPort.name, error);
       throw error;
     }

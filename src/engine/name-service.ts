@@ -3,6 +3,7 @@
  * which are those of the host's resolver configuration and follow it, unless a network names its own.
  */
 import { readFileSync } from 'node:fs';
+import type { DnsUpstream } from '../config/dns.ts';
 import { type IpPrefix, ipv4Words, MAPPED_BITS } from '../config/ip.ts';
 import { PREFIX6_BITS } from '../config/network6.ts';
 import { parseResolvConf } from '../config/resolv-conf.ts';
@@ -61,6 +62,11 @@ function readConfiguration(): string {
   } catch {
     return '';
   }
+}
+
+/** The name servers of the host's resolver configuration, as they are now. */
+export function hostNameServers(): DnsUpstream[] {
+  return parseResolvConf(readConfiguration()).upstreams;
 }
 
 function namesOf({ mode, gateway, ipv6, hostPort, subnet, dns }: NetworkConfig): NetworkNames {

@@ -5,6 +5,7 @@
 import { type IpWords, parseIp } from '../config/ip.ts';
 import type { NetworkConfig, VmConfig } from '../config/resolve.ts';
 import { compileEgress } from '../gateway/egress-policy.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { withLinks } from './namespace.ts';
 
 function hostAddresses(): string[] {
@@ -29,6 +30,16 @@ export class OutboundRules {
     this.#host = host;
     this.#hostAddresses = texts.map(parseIp).filter((address) => address !== undefined);
     return true;
+  }
+
+  /** The same, where a failure is nothing but logged. */
+  follow(log: Logger): boolean {
+    try {
+      return this.refresh();
+    } catch (error) {
+      log.error({ err: error }, "the host's addresses could not be listed");
+      return false;
+    }
   }
 
   /** Words of the VM's EgressPolicy. */

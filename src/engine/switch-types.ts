@@ -54,6 +54,14 @@ export interface PortGlance {
   readonly address: () => { readonly ip: string; readonly mac: string } | undefined;
 }
 
+/** TCP flows of a VM, and how many it may have. */
+export interface FlowUse {
+  readonly tcp: number;
+  readonly halfOpen: number;
+  readonly mostTcp: number;
+  readonly mostHalfOpen: number;
+}
+
 /** One port as {@link Switch.stats} shows it. */
 export interface PortState extends PortStats {
   readonly interface: string;
@@ -69,6 +77,10 @@ export interface PortState extends PortStats {
   readonly leased?: string;
   /** A VM's loopback identity: the host's address where its forwarded ports keep their own numbers */
   readonly loopback?: string;
+  /** Datapath thread that a VM's port is at home at */
+  readonly worker?: number;
+  /** A VM's flows that end at the gateway */
+  readonly flows?: FlowUse;
   /** A VM's forwards, those of its loopback identity among them */
   readonly forwards?: readonly ForwardState[];
 }

@@ -124,13 +124,7 @@ export class Switch {
     this.#names.follow().catch((error: unknown) => {
       this.#log.error({ err: error }, "the host's name servers could not be passed on");
     });
-    try {
-      if (!this.#outbound.refresh()) return;
-    } catch (error) {
-      this.#log.error({ err: error }, "the host's addresses could not be listed");
-      return;
-    }
-    for (const port of this.#vms) port.refreshPolicy();
+    if (this.#outbound.follow(this.#log)) for (const port of this.#vms) port.refreshPolicy();
   }
 
   /**
@@ -307,7 +301,14 @@ export class Switch {
     if (port === undefined) return undefined;
     port.collect();
     const state = portState(this.#engine, port.number, port.vm.tap, port.vm.network, port.plugged);
-    return { ...state, ...this.#forwards.stateOf(id) };
+    const worker = this.#engine.homeOf(port.number);
+    const flows = this.#engine.flowUse(port.number);
+    return { ...state, worker, flows, ...this.#forwards.stateOf(id) };
+  }
+
+  /** Ids of the VMs of a network. */
+  vmsIn(network: string): string[] {
+    return [...this.#vms.inNetwork(network)].map(({ vm }) => vm.id);
   }
 
   /** Kind of guard in use, undefined while no VM is attached. */

@@ -33,6 +33,7 @@ export const DROP_REASONS = [
   'forward-unanswered', // the same: the VM did not answer the SYN
   'forward-refused', // the same: nothing listened in the VM
   'device-queue-full', // the VM's TAP took it from the kernel and had no room for it; counted as sent, too
+  'dns-unanswered', // a question of the guest's that no name server answered in time; the guest was told SERVFAIL
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

@@ -148,6 +148,25 @@ export function emitAdvertisement(
   return NEIGHBOUR_BYTES;
 }
 
+/** Bytes of what {@link emitSolicitation} writes. */
+export const SOLICITATION_BYTES: number = NEIGHBOUR_BYTES + LINK_LAYER_BYTES;
+
+/** Writes a neighbour solicitation (RFC 4861 section 4.3) for the address with the sender's MAC. Returns its bytes. */
+export function emitSolicitation(
+  view: DataView,
+  off: number,
+  word0: number,
+  word1: number,
+  word2: number,
+  word3: number,
+  high: number,
+  low: number,
+): number {
+  emitHeader(view, off, NEIGHBOUR_SOLICITATION, 0, 0);
+  writeAddress(view, off + TARGET, word0, word1, word2, word3);
+  return NEIGHBOUR_BYTES + emitLinkLayer(view, off + NEIGHBOUR_BYTES, SOURCE_LINK_LAYER, high, low);
+}
+
 /**
  * Writes a router advertisement (RFC 4861 section 4.2) without options that leaves the hosts' timers alone and knows
  * no DHCPv6. Returns its bytes.

@@ -46,3 +46,25 @@ test('drops that rise -> one event, and none for the same reason soon after', ()
     { type: 'drops-rising', reason: 'runt', frames: 12 },
   ]);
 });
+
+test('recent drops -> what was dropped within the last two windows of 30 looks, and no more', () => {
+  const dropping = (frames: number) => ({ ...SILENT, drops: { 'spoofed-ip': frames } });
+  const recent = (frames: number) => observer.recentDrops('a', { 'spoofed-ip': frames });
+  expect(recent(3)).toEqual({ 'spoofed-ip': 3 });
+  for (let look = 0; look < 30; look++) observer.look('a', dropping(3));
+  expect(recent(5)).toEqual({ 'spoofed-ip': 5 });
+  for (let look = 0; look < 30; look++) observer.look('a', dropping(5));
+  expect(recent(5)).toEqual({ 'spoofed-ip': 2 });
+  for (let look = 0; look < 30; look++) observer.look('a', dropping(5));
+  expect(recent(5)).toEqual({});
+  // Attached anew, it counts from nothing.
+  expect(recent(1)).toEqual({ 'spoofed-ip': 1 });
+});
+
+test('quiet -> looks since the last new frame', () => {
+  expect(observer.quietSeconds('a')).toBeUndefined();
+  for (const rxFrames of [0, 1, 1, 1]) observer.look('a', { ...SILENT, rxFrames });
+  expect(observer.quietSeconds('a')).toBe(2);
+  observer.look('a', { ...SILENT, rxFrames: 2 });
+  expect(observer.quietSeconds('a')).toBe(0);
+});

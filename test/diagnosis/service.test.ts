@@ -36,7 +36,16 @@ const services: [string, (socket: Socket) => void, object][] = [
   [
     'HTTP',
     (socket) => socket.once('data', () => socket.end('HTTP/1.1 404 Not Found\r\n\r\n')),
-    { said: 'HTTP/1.1 404 Not Found' },
+    { said: 'HTTP/1.1 404 Not Found', webSocket: false },
+  ],
+  [
+    'WebSocket',
+    (socket) =>
+      socket.once('data', (request) => {
+        const upgraded = /^Upgrade: websocket\r$/m.test(String(request));
+        socket.end(upgraded ? 'HTTP/1.1 101 Switching Protocols\r\n\r\n' : 'HTTP/1.0 200 OK\r\n\r\n');
+      }),
+    { said: 'HTTP/1.0 200 OK', webSocket: true },
   ],
   ['bytes no terminal should see', (socket) => socket.write('\x1b[2Jx\n'), { said: '?[2Jx' }],
   ['a line without an end', (socket) => socket.write('y'.repeat(500)), { said: 'y'.repeat(60) }],

@@ -16,7 +16,7 @@ test('the table of verdicts -> is that of the code', () => {
 
 test('the hops -> are named in their order', () => {
   const section = readText('docs/diagnosis.md').split('\n## Hops\n')[1]?.split('. Each is')[0] ?? '';
-  expect([...section.matchAll(/`(\w+)`/g)].map(([, hop]) => hop)).toEqual(DIAGNOSIS_HOPS);
+  expect([...section.matchAll(/`([\w-]+)`/g)].map(([, hop]) => hop)).toEqual(DIAGNOSIS_HOPS);
 });
 
 test('the table of faults -> is the gallery', () => {

@@ -2,7 +2,7 @@
 import type { HopName } from '../../src/diagnosis/decide.ts';
 import type { VerdictCode } from '../../src/diagnosis/verdicts.ts';
 import { addressOf } from '../lib/engine-stage.ts';
-import { type GalleryStage, PORT, SICK } from '../lib/gallery-stage.ts';
+import { type GalleryStage, MOST_FLOWS, MOST_HALF_OPEN, PORT, SICK } from '../lib/gallery-stage.ts';
 
 export interface Fault {
   readonly fault: string;
@@ -17,10 +17,8 @@ export interface Fault {
 
 const TAP = `vm${SICK}`;
 const ADDRESS = addressOf(SICK);
-
-/** Sends something from the guest. */
-const ping = (stage: GalleryStage) =>
-  stage.run('nsenter', `--net=${stage.sick.namespace}`, 'sh', '-c', 'ping -c 2 -i 0.2 -W 1 10.1.0.1 || true');
+/** The first address outside of the network */
+const OUTSIDE = '10.1.1.1';
 
 function filter(stage: GalleryStage, rule: string): void {
   stage.inGuest('nft', 'add table ip f; add chain ip f in { type filter hook input priority 0; }');
@@ -91,7 +89,7 @@ export const FAULTS: readonly Fault[] = [
     inject: (stage) => {
       stage.inGuest('ip', 'addr', 'flush', 'dev', 'eth0');
       stage.inGuest('ip', 'addr', 'add', '10.1.0.77/24', 'dev', 'eth0');
-      return ping(stage);
+      return stage.tryInGuest('ping -c 2 -i 0.2 -W 1 10.1.0.1');
     },
   },
   {
@@ -185,5 +183,169 @@ export const FAULTS: readonly Fault[] = [
     evidence: 'port 5302: refused',
     port: 5302,
     inject: (stage) => stage.listenOnLoopback(5302),
+  },
+  {
+    fault: 'The TAP is held by another program than the registered VMM',
+    verdict: 'VMM_FOREIGN',
+    hop: 'holder',
+    evidence: 'not firecracker',
+    inject: async (stage) => {
+      await stage.register({ createTap: {}, ip: ADDRESS, vmm: 'firecracker' });
+      await stage.holdElsewhere('fc-sick');
+    },
+  },
+  {
+    fault: 'The guest takes a wider network for its own',
+    verdict: 'GUEST_WRONG_MASK',
+    hop: 'route',
+    evidence: `it asks for ${OUTSIDE} by ARP`,
+    inject: (stage) => {
+      stage.inGuest('ip', 'addr', 'flush', 'dev', 'eth0');
+      stage.inGuest('ip', 'addr', 'add', `${ADDRESS}/16`, 'dev', 'eth0');
+    },
+  },
+  {
+    fault: 'The guest has another default gateway',
+    verdict: 'GUEST_WRONG_GATEWAY',
+    hop: 'route',
+    evidence: 'it asks for 10.1.0.250 by ARP',
+    inject: (stage) => stage.inGuest('ip', 'route', 'replace', 'default', 'via', '10.1.0.250'),
+  },
+  {
+    fault: 'The guest takes shorter packets than the network has',
+    verdict: 'MTU_TOO_SMALL',
+    hop: 'mtu',
+    evidence: 'an echo request of 1500 bytes is',
+    inject: (stage) => stage.inGuest('ip', 'link', 'set', 'eth0', 'mtu', '1280'),
+  },
+  {
+    fault: 'The TAP takes shorter packets than the network has',
+    verdict: 'MTU_TOO_SMALL',
+    hop: 'mtu',
+    evidence: `${TAP} takes 1400 bytes`,
+    inject: (stage) => stage.onHost('ip', 'link', 'set', TAP, 'mtu', '1400'),
+  },
+  {
+    fault: 'The guest also sends with an address that is not its own',
+    verdict: 'GUEST_SPOOFING',
+    hop: 'address',
+    evidence: 'frames with another sender',
+    inject: (stage) => {
+      stage.inGuest('ip', 'addr', 'add', '10.1.0.99/24', 'dev', 'eth0');
+      return stage.tryInGuest('ping -c 8 -i 0.1 -W 1 -I 10.1.0.99 10.1.0.1');
+    },
+  },
+  {
+    fault: 'The guest lost its registered IPv6 address',
+    verdict: 'NDP_SILENT',
+    hop: 'ndp',
+    evidence: 'no answer to a solicitation',
+    inject: (stage) => stage.register({ tap: TAP, ip: ADDRESS, ip6: 'fd00:1::11' }),
+  },
+  {
+    fault: 'The VM has as many connections as it may have',
+    verdict: 'FLOW_LIMIT',
+    hop: 'tcp',
+    evidence: `port ${PORT}: flow-limit`,
+    port: PORT,
+    inject: (stage) => stage.connectByForward(PORT, MOST_FLOWS),
+  },
+  {
+    fault: 'The VM has as many connections that are not open yet as it may have',
+    verdict: 'HALF_OPEN_LIMIT',
+    hop: 'flows',
+    evidence: `${MOST_HALF_OPEN} of ${MOST_HALF_OPEN} half open`,
+    inject: async (stage) => {
+      filter(stage, 'tcp dport 5303 drop');
+      await stage.connectByForward(5303, MOST_HALF_OPEN);
+    },
+  },
+  {
+    fault: "A forward's host port is taken by another process when the daemon starts",
+    verdict: 'FORWARD_TAKEN',
+    hop: 'switch',
+    evidence: '127.0.0.1:15300/tcp is in use',
+    inject: async (stage) => {
+      await stage.register({ tap: TAP, ip: ADDRESS, forwards: [`15300:${PORT}`] });
+      await stage.stopDaemon();
+      await stage.takePort(15300);
+      await stage.startDaemon();
+    },
+  },
+  {
+    fault: 'An outbound rule denies what the guest asks for',
+    verdict: 'EGRESS_DENIED',
+    hop: 'egress',
+    evidence: 'denied of late',
+    inject: (stage) => stage.probe(stage.sick.namespace, '10.99.0.1', 443),
+  },
+  {
+    fault: 'No name server answers the questions of the guest',
+    verdict: 'DNS_DOWN',
+    hop: 'dns',
+    evidence: '127.0.0.1:9 is silent',
+    inject: (stage) => stage.tryInGuest('dig +tries=1 +time=3 @10.1.0.1 example.test'),
+  },
+  {
+    fault: "Another interface has a route for the guest's address",
+    verdict: 'ROUTE_SHADOWED',
+    hop: 'host-route',
+    evidence: `the host sends to ${ADDRESS} by other0`,
+    inject: (stage) => {
+      stage.onHost('ip', 'link', 'add', 'other0', 'type', 'veth', 'peer', 'name', 'other1');
+      stage.onHost('ip', 'link', 'set', 'other0', 'up');
+      stage.onHost('ip', 'route', 'add', `${ADDRESS}/32`, 'dev', 'other0');
+    },
+  },
+  {
+    fault: 'A bridge of the host still has the subnet',
+    verdict: 'SUBNET_ON_BRIDGE',
+    hop: 'host-route',
+    evidence: `the host sends to ${ADDRESS} by br0`,
+    inject: (stage) => {
+      stage.onHost('ip', 'link', 'add', 'br0', 'type', 'bridge');
+      stage.onHost('ip', 'link', 'set', 'br0', 'up');
+      // No more of it than the sick VM's address, for the well one's sake
+      stage.onHost('ip', 'addr', 'add', '10.1.0.10/31', 'dev', 'br0');
+    },
+  },
+  {
+    fault: "The host's firewall drops what the guest answers the host",
+    verdict: 'HOST_FIREWALL',
+    hop: 'host-stack',
+    evidence: 'the host hears nothing',
+    port: PORT,
+    inject: (stage) => {
+      stage.onHost('nft', 'add table ip f; add chain ip f in { type filter hook input priority 0; }');
+      stage.onHost('nft', `add rule ip f in ip saddr ${ADDRESS} drop`);
+    },
+  },
+  {
+    fault: 'The datapath thread of the VM hangs',
+    verdict: 'WORKER_DEAD',
+    hop: 'worker',
+    evidence: 'heartbeat stands still',
+    inject: (stage) => stage.wedgeWorker(),
+  },
+  {
+    fault: 'A real guest hangs with its VMM (QEMU, stopped)',
+    verdict: 'VMM_STOPPED',
+    hop: 'holder',
+    evidence: 'holds fc-sick, stopped',
+    inject: async (stage) => {
+      const { pid } = await stage.bootQemu();
+      process.kill(pid, 'SIGSTOP');
+      stage.atEnd(() => process.kill(pid, 'SIGCONT'));
+    },
+  },
+  {
+    fault: 'A real guest reboots, and its VMM ends with that',
+    verdict: 'VMM_ABSENT',
+    hop: 'holder',
+    evidence: 'fc-sick has no carrier',
+    inject: async (stage) => {
+      const guest = await stage.bootQemu();
+      await guest.run('reboot -f').catch(() => {});
+    },
   },
 ];

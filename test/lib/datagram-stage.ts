@@ -106,7 +106,7 @@ export class DatagramStage {
       sockets: this.sockets,
       policies: this.policies,
       services: this.services,
-      dns: new GatewayDns(this.sockets, clock, this.#timers, NOBODY_BY_NAME),
+      dns: new GatewayDns(this.sockets, clock, this.#timers, NOBODY_BY_NAME, counters),
       gaveUp: () => {},
       settle: (slot, _, verdict) => {
         this.#verdicts[slot] = verdict;

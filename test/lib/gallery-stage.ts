@@ -4,15 +4,19 @@
  */
 import { type ChildProcess, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { vi } from 'vitest';
 import { type Client, createClient, type Diagnosis } from '../../src/client/client.ts';
+import type { Guest } from '../../src/lab/guest.ts';
 import { indexOf, type NetnsGuest, withRoutes } from '../../src/lab/netns-guest.ts';
-import { spawnIn } from '../../src/lab/process.ts';
-import { scratch, startUp } from './engine-command.ts';
-import { addressOf } from './engine-stage.ts';
+import { runIn, spawnIn } from '../../src/lab/process.ts';
+import { startQemuGuest } from '../../src/lab/qemu-guest.ts';
+import { type Daemon, scratch, startUp } from './engine-command.ts';
+import { addressOf, GATEWAY, HOST_ADDRESS, macOf } from './engine-stage.ts';
+import { datapathThreads, freezeThread } from './freeze-thread.ts';
 import { GatewayStage, type Peer } from './gateway-stage.ts';
 
 const WAIT = { timeout: 8000, interval: 50 };
@@ -20,6 +24,9 @@ const VMM = fileURLToPath(new URL('net-vmm.mjs', import.meta.url));
 export const SICK = 11;
 export const WELL = 12;
 export const PORT = 5300;
+/** Of each VM */
+export const MOST_FLOWS = 8;
+export const MOST_HALF_OPEN = 4;
 
 export class GalleryStage extends GatewayStage {
   readonly files: ReturnType<typeof scratch> = scratch();
@@ -27,6 +34,7 @@ export class GalleryStage extends GatewayStage {
   /** The guest that the fault is done to, and its service */
   sick!: NetnsGuest;
   service!: Peer;
+  #daemon: Daemon | undefined;
 
   /** Starts all of it, and waits until both VMs are healthy. */
   async begin(): Promise<void> {
@@ -35,16 +43,8 @@ export class GalleryStage extends GatewayStage {
     const well = await this.guest(WELL);
     this.service = await this.serve(this.sick.namespace, 'echo', PORT);
     await this.serve(well.namespace, 'echo', PORT);
-    const env = {
-      TAPSWITCH_SOCKET: join(this.files.path, 'api.sock'),
-      TAPSWITCH_STATE: join(this.files.path, 'state'),
-    };
-    const config = { networks: { default: this.network() } };
-    const daemon = await startUp(this.host.path, config, this.files, { env });
-    this.atEnd(async () => {
-      daemon.child.kill('SIGKILL');
-      await daemon.ended;
-    });
+    this.atEnd(() => this.stopDaemon());
+    await this.startDaemon();
     await this.client.putVm('sick', { tap: `vm${SICK}`, ip: addressOf(SICK) });
     await this.client.putVm('well', { tap: `vm${WELL}`, ip: addressOf(WELL) });
     await vi.waitFor(async () => {
@@ -53,6 +53,63 @@ export class GalleryStage extends GatewayStage {
         if (verdict.code !== 'HEALTHY') throw new Error(`${id}: ${verdict.code}`);
       }
     }, WAIT);
+  }
+
+  async startDaemon(): Promise<void> {
+    const env = {
+      TAPSWITCH_SOCKET: join(this.files.path, 'api.sock'),
+      TAPSWITCH_STATE: join(this.files.path, 'state'),
+    };
+    const network = this.network({
+      hostPort: { name: this.hostPort, address: HOST_ADDRESS },
+      subnet6: 'fd00:1::/64',
+      // Nobody is there
+      dns: { upstreams: ['127.0.0.1:9'] },
+      limits: { tcpFlows: MOST_FLOWS, halfOpenFlows: MOST_HALF_OPEN },
+    });
+    this.#daemon = await startUp(this.host.path, { networks: { default: network }, workers: 2 }, this.files, {
+      env,
+    });
+  }
+
+  /** Ends it without a word, as a crash does. */
+  async stopDaemon(): Promise<void> {
+    this.#daemon?.child.kill('SIGKILL');
+    await this.#daemon?.ended;
+  }
+
+  /** Stops the datapath thread that `sick` is at home at: its port is number 2, that of `well` 3. */
+  wedgeWorker(): void {
+    const [first] = datapathThreads((this.#daemon as Daemon).pid);
+    this.atEnd(freezeThread(first as number));
+  }
+
+  /** Opens connections to a port of `sick` by a forward, and keeps them until the end. */
+  async connectByForward(guestPort: number, count: number): Promise<void> {
+    const [{ host } = { host: '' }] = await this.client.addForward('sick', `0:${guestPort}`);
+    const [address, port] = host.split(':');
+    for (let i = 0; i < count; i++) {
+      const socket = connect(Number(port), address).on('error', () => {});
+      this.atEnd(() => socket.destroy());
+      await once(socket, 'connect');
+    }
+  }
+
+  /** Listens on a port of the host's loopback until the end. */
+  async takePort(port: number): Promise<void> {
+    const server = createServer().listen(port, '127.0.0.1');
+    this.atEnd(() => server.close());
+    await once(server, 'listening');
+  }
+
+  /** A real guest on a TAP of its own instead of the one in a namespace; its console's end is waited for. */
+  async bootQemu(): Promise<Guest> {
+    await this.register({ createTap: {}, ip: addressOf(SICK) });
+    const identity = { name: 'sick', mac: macOf(SICK), ip: addressOf(SICK), prefix: 24, gateway: GATEWAY };
+    const guest = await startQemuGuest({ ...identity, tap: 'fc-sick', namespace: this.host.path });
+    this.atEnd(() => guest.stop());
+    await guest.ready();
+    return guest;
   }
 
   /** Registers the VM `sick` anew. */
@@ -95,6 +152,11 @@ export class GalleryStage extends GatewayStage {
   /** Runs a program in the guest, which must work. */
   inGuest(...command: string[]): void {
     run(this.sick.namespace, command);
+  }
+
+  /** Runs a shell command in the guest, whatever comes of it. */
+  async tryInGuest(command: string): Promise<void> {
+    await runIn(this.sick.namespace, ['sh', '-c', command]);
   }
 
   /** Runs a program in the host's namespace, which must work. */

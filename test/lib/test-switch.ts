@@ -134,7 +134,7 @@ export class TestSwitch {
     const outbox = new Outbox((port) => this.#ports[port]);
     const timers = new TimerWheel(clock.ms);
     const { policies, services } = this;
-    const dns = new GatewayDns(sockets, clock, timers, new TableAddressBook(tables, clock));
+    const dns = new GatewayDns(sockets, clock, timers, new TableAddressBook(tables, clock), counters);
     const context = {
       tables,
       clock,

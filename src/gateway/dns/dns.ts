@@ -5,6 +5,8 @@
  */
 import type { DnsUpstream } from '../../config/dns.ts';
 import type { Clock } from '../../sys/clock.ts';
+import type { CounterBlock } from '../../telemetry/counters.ts';
+import { DROP } from '../../telemetry/drops.ts';
 import type { Sockets } from '../sockets.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { noCounts } from './counts.ts';
@@ -27,7 +29,7 @@ export class GatewayDns {
   readonly #service: DnsService;
   readonly #server: DnsTcpServer;
 
-  constructor(sockets: Sockets, clock: Clock, wheel: TimerWheel, book: AddressBook) {
+  constructor(sockets: Sockets, clock: Clock, wheel: TimerWheel, book: AddressBook, counters: CounterBlock) {
     const { counts } = this;
     const random = new RandomPool();
     const replies = new Replies();
@@ -36,7 +38,8 @@ export class GatewayDns {
     this.#names = new NameTable(book);
     this.#upstreams = new Upstreams(clock);
     const lookups = { transport, upstreams: this.#upstreams, replies, clock, wheel, counts };
-    this.#forwarder = new DnsForwarder({ ...lookups, random16: () => random.next() });
+    const unanswered = (port: number) => counters.dropped(port, DROP['dns-unanswered'], 1);
+    this.#forwarder = new DnsForwarder({ ...lookups, unanswered, random16: () => random.next() });
     this.#service = new DnsService(this.#names, this.#forwarder, replies, counts);
     const handle = this.#service.handle.bind(this.#service);
     const cancel = this.#forwarder.cancel.bind(this.#forwarder);

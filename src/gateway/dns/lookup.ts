@@ -32,6 +32,8 @@ export interface LookupTools {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly counts: DnsCounts;
+  /** Counts a question of the VM on that port that was given up */
+  readonly unanswered: (port: number) => void;
   /** 16 bits that nobody can foretell */
   readonly random16: () => number;
 }
@@ -126,6 +128,7 @@ export class Lookup implements ExchangeListener, Timed {
 
   #giveUp(): void {
     this.#tools.counts.failed++;
+    this.#tools.unanswered(this.client.port);
     dns.setId(this.#query.view, 0, this.#query.id);
     this.#end(this.#refusal ?? this.#tools.replies.failure(this.#query, dns.RCODE_SERVFAIL));
   }

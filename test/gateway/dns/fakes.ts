@@ -190,6 +190,8 @@ export class Stage {
   readonly clock = new StubClock();
   readonly wheel = new TimerWheel(this.clock.ms);
   readonly counts = noCounts();
+  /** Ports whose questions were given up */
+  readonly unanswered: number[] = [];
   readonly transport = new FakeTransport();
   readonly book = new FakeBook();
   readonly names = new NameTable(this.book);
@@ -203,7 +205,9 @@ export class Stage {
     const { clock, wheel, counts, transport } = this;
     const replies = new Replies();
     const random16 = () => (0x8000 + this.#random++) & 0xffff;
-    const tools = { transport, upstreams: this.upstreams, replies, clock, wheel, counts, random16 };
+    const unanswered = (port: number) => void this.unanswered.push(port);
+    const own = { unanswered, random16 };
+    const tools = { transport, upstreams: this.upstreams, replies, clock, wheel, counts, ...own };
     this.forwarder = new DnsForwarder(tools);
     this.service = new DnsService(this.names, this.forwarder, replies, counts);
     const handle = this.service.handle.bind(this.service);

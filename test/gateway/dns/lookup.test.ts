@@ -72,6 +72,7 @@ describe('a question', () => {
     const stage = new Stage([]);
     expect(stage.ask({ id: 0x4242 }).answer).toMatchObject({ id: 0x4242, rcode: 'SERVFAIL' });
     expect(stage.counts.failed).toBe(1);
+    expect(stage.unanswered).toHaveLength(1);
   });
 });
 

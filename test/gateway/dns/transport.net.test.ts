@@ -15,6 +15,7 @@ import { Epoll, openEpoll } from '../../../src/sys/epoll.ts';
 import { AF_UNIX, endWriting, SOCK_NONBLOCK_CLOEXEC, SOCK_STREAM } from '../../../src/sys/inet-socket.ts';
 import { check, close, recv, send, socketpair } from '../../../src/sys/libc.ts';
 import { createNamespace, inNamespace, type Namespace } from '../../../src/sys/netns.ts';
+import { allocateCounters, CounterBlock } from '../../../src/telemetry/counters.ts';
 import { atTestEnd } from '../../lib/net-cleanup.ts';
 import { kill } from '../../lib/net-place.ts';
 import { decode, FakeBook, FakeClient, ip, NAMES, NETWORK, query, viewOf } from './fakes.ts';
@@ -63,7 +64,8 @@ class Loop {
 
   constructor(upstreams: string[]) {
     this.sockets = new Sockets(this.#epoll, 1, new DescriptorSet(allocateDescriptorSet()));
-    this.dns = new GatewayDns(this.sockets, this.#clock, this.#wheel, new FakeBook());
+    const counters = new CounterBlock(allocateCounters(1, 2), 0, 2);
+    this.dns = new GatewayDns(this.sockets, this.#clock, this.#wheel, new FakeBook(), counters);
     this.dns.setNetwork(NETWORK, NAMES);
     this.dns.setUpstreams(
       NETWORK,

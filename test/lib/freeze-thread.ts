@@ -1,0 +1,43 @@
+/**
+ * Stops a single thread of another process, as a hang would: a tracer's thread that is attached stays where it is until
+ * it is let go (ptrace(2)). Signals would stop the whole process.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import koffi from 'koffi';
+
+const PTRACE_SEIZE = 0x4206;
+const PTRACE_INTERRUPT = 0x4207;
+const PTRACE_DETACH = 17;
+/** Events for one wait of a datapath thread (src/engine/datapath.ts), by which it is told from other threads */
+const EVENTS_PER_WAIT = 512;
+
+const ptrace = koffi
+  .load(null)
+  .func('long ptrace(long request, int tid, uintptr_t address, uintptr_t data)') as (
+  request: number,
+  tid: number,
+  address: number,
+  data: number,
+) => number;
+
+function attempt(operation: string, status: number): void {
+  if (status !== 0) throw new Error(`ptrace ${operation}: errno ${koffi.errno()}`);
+}
+
+/** Threads of the process that wait for frames, in the order they were made. */
+export function datapathThreads(pid: number): number[] {
+  const waits = (tid: string) => {
+    // Number of the call, then its arguments: epoll_wait has the number of events third.
+    const words = readFileSync(`/proc/${pid}/task/${tid}/syscall`, 'utf8').split(' ');
+    return Number(words[3]) === EVENTS_PER_WAIT;
+  };
+  return readdirSync(`/proc/${pid}/task`).filter(waits).map(Number);
+}
+
+/** Stops the thread; what is returned lets it go on. */
+export function freezeThread(tid: number): () => void {
+  attempt('seize', ptrace(PTRACE_SEIZE, tid, 0, 0));
+  attempt('interrupt', ptrace(PTRACE_INTERRUPT, tid, 0, 0));
+  // It has ended where this fails.
+  return () => void ptrace(PTRACE_DETACH, tid, 0, 0);
+}
