@@ -8,6 +8,7 @@
 import type { Duplex } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import { diffConfig } from '../config/diff.ts';
+import { formatIp } from '../config/ip.ts';
 import type { DaemonConfig } from '../config/load.ts';
 import type { VmConfig } from '../config/resolve.ts';
 import type { ServiceConfig } from '../config/service.ts';
@@ -214,8 +215,13 @@ export class Daemon implements ControlPlane {
     const state = this.#switch.vmState(id);
     const facts = this.#registry.facts(id, state);
     const network = this.#config.switch.networks.get(facts.network);
+    const configured = this.#config.switch.vms.get(id);
     const subject: Subject = {
       ...facts,
+      // Of a VM of the configuration the switch has what was said.
+      mac: this.#isSaid(id, 'mac') ? (facts.mac ?? state?.mac) : undefined,
+      ip6: facts.ip6 ?? (configured?.ip6 && formatIp(configured.ip6)),
+      vmm: facts.vmm ?? configured?.vmm,
       network,
       upstreams: network?.dns.upstreams ?? hostNameServers(),
       port: state,

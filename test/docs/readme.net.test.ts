@@ -45,8 +45,9 @@ beforeEach(async () => {
 afterEach(() => stage.end());
 
 /** A guest on a TAP that is there, with noVNC's and the agent's ports served. */
-async function boot(tap: string, ip: string): Promise<void> {
-  const guest = await bootOn(stage, tap, { ip, prefix: 16, gateway: '192.168.0.1', services: true });
+async function boot(tap: string, ip: string, mac?: string): Promise<void> {
+  const addresses = { ip, prefix: 16, gateway: '192.168.0.1', ...(mac !== undefined && { mac }) };
+  const guest = await bootOn(stage, tap, { ...addresses, services: true });
   await guest.ready();
 }
 
@@ -102,4 +103,18 @@ test('the example of the client -> registers the VM and waits for it', async () 
   await vi.waitFor(() => expect(there()).toBeDefined(), WAIT);
   await boot('fc-vm-02020', '192.168.0.16');
   expect(await run).toMatchObject({ status: 0, stdout: 'fc-vm-02020\n' });
+});
+
+test('what is typed when a VM does not answer -> says so, and a capture that opens', async () => {
+  const lines = block('sh', 'tapswitch diagnose').replaceAll('npx tapswitch', COMMAND.join(' '));
+  const run = (line: string) =>
+    runIn(stage.host.path, [...envOf(), 'sh', '-c', `cd ${files.path} && ${line}`]);
+  const [diagnose, ...others] = lines.trim().split('\n') as [string, ...string[]];
+  const absent = await run(diagnose);
+  expect(absent.stdout).toContain('VMM_ABSENT: No process holds its TAP.');
+  expect(absent.status).toBe(69);
+  await boot('fc-vm-02018', '192.168.0.14', '06:00:c0:a8:00:0e');
+  await vi.waitFor(async () => expect((await run(diagnose)).stdout).toContain('HEALTHY: '), WAIT);
+  for (const line of others) expect(await run(line), line).toMatchObject({ status: 0 });
+  expect(readFileSync(join(files.path, 'vm.pcapng')).readUInt32LE(0)).toBe(0x0a0d0d0a);
 });

@@ -1,6 +1,7 @@
 /** Every fault of the gallery, done for real: its verdict, its evidence, in time, and a healthy VM beside it. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { GalleryStage, PORT } from '../lib/gallery-stage.ts';
+import { addressOf } from '../lib/engine-stage.ts';
+import { GalleryStage, PORT, SICK } from '../lib/gallery-stage.ts';
 import { FAULTS } from './faults.ts';
 
 const WAIT = { timeout: 8000, interval: 100 };
@@ -35,4 +36,13 @@ test.each(FAULTS)('$fault -> $verdict', async ({ inject, verdict, hop, evidence,
   expect(sick.hops.find((one) => one.hop === hop)?.evidence).toContain(evidence);
   expect(well.verdict.code).toBe('HEALTHY');
   expect(ms).toBeLessThan(LONGEST_MS);
+});
+
+test('a VM of the configuration -> is held to what the configuration says of it', async () => {
+  await stage.client.deleteVm('sick');
+  await stage.stopDaemon();
+  const said = { tap: `vm${SICK}`, ip: addressOf(SICK) };
+  await stage.startDaemon({ fixed: { ...said, mac: '06:00:00:00:00:63', vmm: 'firecracker' } });
+  const { verdict } = await stage.client.diagnose('fixed');
+  expect(verdict.code).toBe('GUEST_WRONG_MAC');
 });

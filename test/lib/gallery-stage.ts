@@ -8,6 +8,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import type { VmInput } from 'tapswitch';
 import { vi } from 'vitest';
 import { type Client, createClient, type Diagnosis } from '../../src/client/client.ts';
 import type { Guest } from '../../src/lab/guest.ts';
@@ -55,7 +56,8 @@ export class GalleryStage extends GatewayStage {
     }, WAIT);
   }
 
-  async startDaemon(): Promise<void> {
+  /** @param vms of the configuration */
+  async startDaemon(vms: Record<string, VmInput> = {}): Promise<void> {
     const env = {
       TAPSWITCH_SOCKET: join(this.files.path, 'api.sock'),
       TAPSWITCH_STATE: join(this.files.path, 'state'),
@@ -67,9 +69,8 @@ export class GalleryStage extends GatewayStage {
       dns: { upstreams: ['127.0.0.1:9'] },
       limits: { tcpFlows: MOST_FLOWS, halfOpenFlows: MOST_HALF_OPEN },
     });
-    this.#daemon = await startUp(this.host.path, { networks: { default: network }, workers: 2 }, this.files, {
-      env,
-    });
+    const config = { networks: { default: network }, vms, workers: 2 };
+    this.#daemon = await startUp(this.host.path, config, this.files, { env });
   }
 
   /** Ends it without a word, as a crash does. */
