@@ -15,6 +15,13 @@ export interface Rig {
   readonly pid: number | undefined;
   /** Starts that process, after ending the one before; for rigs whose load wants one that has done nothing yet */
   readonly startAfresh?: () => Promise<number>;
+  /** Where a capture runs: frames it has written and lost so far */
+  readonly captured?: () => Promise<CaptureCounts>;
+}
+
+export interface CaptureCounts {
+  readonly written: number;
+  readonly lost: number;
 }
 
 /** Ports on which loads are served: a rig that forwards ports forwards these. */
@@ -24,7 +31,13 @@ export const PORTS = { iperf3: 5201, connections: 7778 } as const;
  * The `-tap` rigs join guests on TAPs that a stand-in for a VMM holds; vde_switch has TAPs of its own; the others
  * veths. `datapath` is tapswitch without its fast path: every frame passes through TypeScript.
  */
-export type RigName = L2RigName | ForwardRigName | NatRigName | ControlRigName | KernelRigName;
+export type RigName =
+  | L2RigName
+  | CaptureRigName
+  | ForwardRigName
+  | NatRigName
+  | ControlRigName
+  | KernelRigName;
 
 /** Between two guests */
 export type L2RigName =
@@ -35,6 +48,9 @@ export type L2RigName =
   | 'bridge-tap'
   | 'tapswitch-tap'
   | 'datapath-tap';
+
+/** `tapswitch` and `datapath` with a capture running */
+export type CaptureRigName = 'captured' | 'captured-datapath';
 
 /** From the host to a guest: `direct` to its address over a bridge, the others to a forwarded port of the loopback */
 export type ForwardRigName =
