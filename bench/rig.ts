@@ -39,7 +39,7 @@ export type RigName =
   | ControlRigName
   | KernelRigName;
 
-/** Between two guests */
+/** Between two guests; `-mtu` with one of 65,520 bytes, `-plain` without their offloads */
 export type L2RigName =
   | 'bridge'
   | 'tapswitch'
@@ -47,7 +47,13 @@ export type L2RigName =
   | 'vde_switch'
   | 'bridge-tap'
   | 'tapswitch-tap'
-  | 'datapath-tap';
+  | 'datapath-tap'
+  | 'bridge-mtu'
+  | 'tapswitch-mtu'
+  | 'datapath-mtu'
+  | 'bridge-plain'
+  | 'tapswitch-plain'
+  | 'datapath-plain';
 
 /** `tapswitch` and `datapath` with a capture running */
 export type CaptureRigName = 'captured' | 'captured-datapath';
@@ -67,10 +73,9 @@ export type ForwardRigName =
 export type NatRigName = 'masquerade' | 'nat' | 'pasta-out' | 'slirp4netns-out';
 
 /**
- * The kernel as users have it: a bridge with br_netfilter and rules as Docker makes them, a bridge between guests without
- * offloads, a port of the loopback by DNAT
+ * The kernel as users have it: a bridge with br_netfilter and rules as Docker makes them, a port of the loopback by DNAT
  */
-export type KernelRigName = 'bridge-docker' | 'bridge-plain' | 'dnat';
+export type KernelRigName = 'bridge-docker' | 'dnat';
 
 /** A daemon with many VMs */
 export type ControlRigName = 'daemon';

@@ -20,3 +20,17 @@ test('capture set -> frames of the stream are captured, in the rig with the capt
   expect(datapath.reference).toBe('datapath');
   expect(datapath.rigs['captured-datapath']!.captured).toBeGreaterThan(0);
 }, 180_000);
+
+test('rows of other links, both ways by four -> measured against rigs of that kind', () => {
+  const results = smoke('l2.tcp.mtu.65520', 'l2.tcp.plain.4', 'forward.tcp.out.4', 'nat.tcp.down.4');
+  const references = [...results].map(([name, { reference }]) => [name, reference]);
+  expect(references).toEqual([
+    ['l2.tcp.mtu.65520', 'bridge-mtu'],
+    ['l2.tcp.mtu.65520.datapath', 'bridge-mtu'],
+    ['l2.tcp.plain.4', 'bridge-plain'],
+    ['l2.tcp.plain.4.datapath', 'bridge-plain'],
+    ['forward.tcp.out.4', 'direct'],
+    ['nat.tcp.down.4', 'masquerade'],
+  ]);
+  for (const [name, { ratio }] of results) expect(ratio, name).toBeGreaterThan(0);
+}, 180_000);
