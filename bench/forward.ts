@@ -42,6 +42,7 @@ export const FORWARD: readonly Row[] = [
   veth('forward.tcp.in', tcpIn, { warn: 0.5, fail: 0.08 }),
   veth('forward.tcp.out', tcpOut, { warn: 0.45, fail: 0.08 }),
   veth('forward.tcp.4', tcp(4), { warn: 0.4, fail: 0.05 }),
+  veth('forward.tcp.out.4', tcp(4, 'down'), { warn: 0.4, fail: 0.05 }),
   veth('forward.crr.1', connectionRate(1), { warn: 0.4, fail: 0.05 }),
   veth('forward.crr.8', connectionRate(8), { warn: 0.4, fail: 0.05 }),
   veth('forward.rr', byteTrip('tcp'), { warn: 2.8, fail: 15 }),

@@ -40,9 +40,31 @@ const tap = (name: string, load: Load, holderLoad: Load, limits: Limits): Row =>
   limits: { '': limits },
 });
 
+/** The links of all three rigs being of that kind, by the end of their names */
+const linked = (name: string, kind: 'mtu' | 'plain', load: Load): Row => ({
+  name,
+  load,
+  subjects: [
+    ['', `tapswitch-${kind}`],
+    ['.datapath', `datapath-${kind}`],
+  ],
+  reference: `bridge-${kind}`,
+  beside: [],
+  limits: { '': { warn: 0.8, fail: 0.15 }, '.datapath': { warn: 0.35, fail: 0.05 } },
+});
+
 export const L2: readonly Row[] = [
   veth('l2.tcp.1', tcp1, { '': { warn: 0.8, fail: 0.15 }, '.datapath': { warn: 0.4, fail: 0.08 } }),
   veth('l2.tcp.4', tcp4, { '': { warn: 0.8, fail: 0.15 }, '.datapath': { warn: 0.35, fail: 0.05 } }),
+  // That of l2.tcp.1, whose links have it too: beside 65520 in a run of its own
+  veth('l2.tcp.mtu.1500', tcp1, {
+    '': { warn: 0.8, fail: 0.15 },
+    '.datapath': { warn: 0.4, fail: 0.08 },
+  }),
+  linked('l2.tcp.mtu.65520', 'mtu', tcp1),
+  linked('l2.tcp.mtu.65520.4', 'mtu', tcp4),
+  linked('l2.tcp.plain.1', 'plain', tcp1),
+  linked('l2.tcp.plain.4', 'plain', tcp4),
   veth('l2.pps64', smallFrames, {
     '': { warn: 0.8, fail: 0.15 },
     '.datapath': { warn: 0.45, fail: 0.08 },

@@ -18,7 +18,6 @@ const ANSWER_TIMEOUT_MS = 5000;
 
 const PROGRAMS: Readonly<Partial<Record<RigName, string>>> = {
   'bridge-docker': 'iptables-restore',
-  'bridge-plain': 'ethtool',
   socat: 'socat',
   pasta: 'pasta',
   'pasta-out': 'pasta',

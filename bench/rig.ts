@@ -15,6 +15,13 @@ export interface Rig {
   readonly pid: number | undefined;
   /** Starts that process, after ending the one before; for rigs whose load wants one that has done nothing yet */
   readonly startAfresh?: () => Promise<number>;
+  /** Where a capture runs: frames it has written and lost so far */
+  readonly captured?: () => Promise<CaptureCounts>;
+}
+
+export interface CaptureCounts {
+  readonly written: number;
+  readonly lost: number;
 }
 
 /** Ports on which loads are served: a rig that forwards ports forwards these. */
@@ -24,9 +31,15 @@ export const PORTS = { iperf3: 5201, connections: 7778 } as const;
  * The `-tap` rigs join guests on TAPs that a stand-in for a VMM holds; vde_switch has TAPs of its own; the others
  * veths. `datapath` is tapswitch without its fast path: every frame passes through TypeScript.
  */
-export type RigName = L2RigName | ForwardRigName | NatRigName | ControlRigName | KernelRigName;
+export type RigName =
+  | L2RigName
+  | CaptureRigName
+  | ForwardRigName
+  | NatRigName
+  | ControlRigName
+  | KernelRigName;
 
-/** Between two guests */
+/** Between two guests; `-mtu` with one of 65,520 bytes, `-plain` without their offloads */
 export type L2RigName =
   | 'bridge'
   | 'tapswitch'
@@ -34,7 +47,16 @@ export type L2RigName =
   | 'vde_switch'
   | 'bridge-tap'
   | 'tapswitch-tap'
-  | 'datapath-tap';
+  | 'datapath-tap'
+  | 'bridge-mtu'
+  | 'tapswitch-mtu'
+  | 'datapath-mtu'
+  | 'bridge-plain'
+  | 'tapswitch-plain'
+  | 'datapath-plain';
+
+/** `tapswitch` and `datapath` with a capture running */
+export type CaptureRigName = 'captured' | 'captured-datapath';
 
 /** From the host to a guest: `direct` to its address over a bridge, the others to a forwarded port of the loopback */
 export type ForwardRigName =
@@ -51,10 +73,9 @@ export type ForwardRigName =
 export type NatRigName = 'masquerade' | 'nat' | 'pasta-out' | 'slirp4netns-out';
 
 /**
- * The kernel as users have it: a bridge with br_netfilter and rules as Docker makes them, a bridge between guests without
- * offloads, a port of the loopback by DNAT
+ * The kernel as users have it: a bridge with br_netfilter and rules as Docker makes them, a port of the loopback by DNAT
  */
-export type KernelRigName = 'bridge-docker' | 'bridge-plain' | 'dnat';
+export type KernelRigName = 'bridge-docker' | 'dnat';
 
 /** A daemon with many VMs */
 export type ControlRigName = 'daemon';

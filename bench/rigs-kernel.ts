@@ -1,13 +1,12 @@
-/** The kernel's own ways in the states in which users have them: rules as Docker makes them, no offloads, DNAT. */
+/** The kernel's own ways in the states in which users have them: rules as Docker makes them, DNAT. */
 import { createLabBridge } from '../src/lab/bridge.ts';
 import { runIn } from '../src/lab/process.ts';
 import { GATEWAY_ON_BRIDGE, SERVER_NUMBER, SUBNET, twoGuests, vethGuest } from './guests.ts';
 import { loopbackUp, roomForConnections, setKernel } from './host.ts';
-import { type Build, type KernelRigName, PORTS, type Rig, type RigName, type Undo } from './rig.ts';
+import { type Build, type KernelRigName, PORTS, type Rig, type Undo } from './rig.ts';
 
 /** Networks that Docker is taken to have made, five rules for each */
 const DOCKER_NETWORKS = 10;
-const OFFLOADS = ['tso', 'gso', 'gro', 'tx', 'rx'];
 
 async function configure(namespace: string, command: readonly string[], input?: string): Promise<void> {
   const { status, stderr } = await runIn(namespace, command, input === undefined ? {} : { input });
@@ -31,28 +30,15 @@ function dockerRules(): string {
   return `${[...parts, 'COMMIT'].join('\n')}\n`;
 }
 
-async function bridged(name: RigName, host: string, undo: Undo): Promise<Rig> {
+/** Throws where the kernel has no br_netfilter: it is not loaded from here. */
+async function docker(host: string, undo: Undo): Promise<Rig> {
   const guests = await twoGuests(vethGuest, host, undo);
   const links = guests.map(({ interfaceName }) => interfaceName);
   createLabBridge(host, 'br0', links);
-  const [client, server] = guests.map(({ namespace }) => namespace) as [string, string];
-  return { name, client, server, address: guests[1]!.ip, pid: undefined };
-}
-
-/** Throws where the kernel has no br_netfilter: it is not loaded from here. */
-async function docker(host: string, undo: Undo): Promise<Rig> {
-  const rig = await bridged('bridge-docker', host, undo);
   await configure(host, ['iptables-restore'], dockerRules());
   setKernel(host, 'bridge/bridge-nf-call-iptables', '1');
-  return rig;
-}
-
-async function plain(host: string, undo: Undo): Promise<Rig> {
-  const rig = await bridged('bridge-plain', host, undo);
-  for (const guest of [rig.client, rig.server]) {
-    await configure(guest, ['ethtool', '-K', 'eth0', ...OFFLOADS.flatMap((each) => [each, 'off'])]);
-  }
-  return rig;
+  const [client, server] = guests.map(({ namespace }) => namespace) as [string, string];
+  return { name: 'bridge-docker', client, server, address: guests[1]!.ip, pid: undefined };
 }
 
 async function dnat(host: string, undo: Undo): Promise<Rig> {
@@ -73,6 +59,5 @@ table ip bench {
 
 export const KERNEL_RIGS: Readonly<Record<KernelRigName, Build>> = {
   'bridge-docker': docker,
-  'bridge-plain': plain,
   dnat,
 };

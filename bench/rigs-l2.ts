@@ -5,10 +5,14 @@ import { join } from 'node:path';
 import { createLabBridge } from '../src/lab/bridge.ts';
 import { spawnIn } from '../src/lab/process.ts';
 import { type BenchGuest, movedTapGuests, tapGuest, twoGuests, vethGuest } from './guests.ts';
+import { type Links, withMtu, withoutOffloads } from './links.ts';
 import { stopProgram } from './processes.ts';
 import type { Build, L2RigName, Rig, RigName, Undo } from './rig.ts';
 import { startSwitch, vmsOf } from './switch.ts';
 import { appearance } from './waiting.ts';
+
+/** The most that a VM's network may have, and what pasta and slirp4netns give theirs */
+const LARGE_MTU = 65_520;
 
 /** Joins guests in the namespace `host`; gives the process that does it. */
 type Join = (host: string, guests: readonly BenchGuest[], undo: Undo) => Promise<number | undefined>;
@@ -23,9 +27,10 @@ const bridge: Join = async (host, guests) => {
 };
 
 const tapswitch =
-  (fastPath: 'auto' | 'off'): Join =>
+  (fastPath: 'auto' | 'off', mtu?: number): Join =>
   async (host, guests, undo) => {
-    const child = await startSwitch(host, { vms: vmsOf(guests), network: { mode: 'shared' }, fastPath });
+    const network = { mode: 'shared', ...(mtu === undefined ? {} : { mtu }) } as const;
+    const child = await startSwitch(host, { vms: vmsOf(guests), network, fastPath });
     undo.push(() => stopProgram(child));
     return child.pid;
   };
@@ -50,11 +55,12 @@ async function vdeSwitch(host: string, undo: Undo): Promise<Rig> {
   return rig('vde_switch', movedTapGuests(host, taps, undo), child.pid);
 }
 
-/** A rig of two guests made by `make`, joined by `join`. */
+/** A rig of two guests made by `make`, their links changed by `links`, joined by `join`. */
 const pair =
-  (name: RigName, make: typeof vethGuest, join: Join): Build =>
+  (name: RigName, make: typeof vethGuest, join: Join, links?: Links): Build =>
   async (host, undo) => {
     const guests = await twoGuests(make, host, undo);
+    await links?.(host, guests);
     return rig(name, guests, await join(host, guests, undo));
   };
 
@@ -66,4 +72,10 @@ export const L2_RIGS: Readonly<Record<L2RigName, Build>> = {
   'bridge-tap': pair('bridge-tap', tapGuest, bridge),
   'tapswitch-tap': pair('tapswitch-tap', tapGuest, tapswitch('auto')),
   'datapath-tap': pair('datapath-tap', tapGuest, tapswitch('off')),
+  'bridge-mtu': pair('bridge-mtu', vethGuest, bridge, withMtu(LARGE_MTU)),
+  'tapswitch-mtu': pair('tapswitch-mtu', vethGuest, tapswitch('auto', LARGE_MTU), withMtu(LARGE_MTU)),
+  'datapath-mtu': pair('datapath-mtu', vethGuest, tapswitch('off', LARGE_MTU), withMtu(LARGE_MTU)),
+  'bridge-plain': pair('bridge-plain', vethGuest, bridge, withoutOffloads),
+  'tapswitch-plain': pair('tapswitch-plain', vethGuest, tapswitch('auto'), withoutOffloads),
+  'datapath-plain': pair('datapath-plain', vethGuest, tapswitch('off'), withoutOffloads),
 };

@@ -1,6 +1,7 @@
 /** Every rig by its name. */
 import { createNamespace } from '../src/sys/netns.ts';
 import type { Build, Rig, RigName, Undo } from './rig.ts';
+import { CAPTURE_RIGS } from './rigs-capture.ts';
 import { CONTROL_RIGS } from './rigs-control.ts';
 import { FORWARD_RIGS } from './rigs-forward.ts';
 import { KERNEL_RIGS } from './rigs-kernel.ts';
@@ -9,6 +10,7 @@ import { NAT_RIGS } from './rigs-nat.ts';
 
 const RIGS: Readonly<Record<RigName, Build>> = {
   ...L2_RIGS,
+  ...CAPTURE_RIGS,
   ...FORWARD_RIGS,
   ...NAT_RIGS,
   ...KERNEL_RIGS,

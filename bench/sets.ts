@@ -1,4 +1,5 @@
 /** Every set of rows by its name, and the dozen of `--quick`. */
+import { CAPTURE } from './capture.ts';
 import { CONTROL } from './control.ts';
 import { FORWARD } from './forward.ts';
 import { L2 } from './l2.ts';
@@ -7,6 +8,7 @@ import type { Row } from './row.ts';
 
 export const SETS: Readonly<Record<string, readonly Row[]>> = {
   l2: L2,
+  capture: CAPTURE,
   forward: FORWARD,
   nat: NAT,
   control: CONTROL,

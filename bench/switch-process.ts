@@ -1,6 +1,20 @@
-/** The switch under test as a program: takes its configuration as JSON, says "ready", ends on SIGTERM. */
+/**
+ * The switch under test as a program: takes its configuration as JSON and, where a capture is to run, that capture's
+ * options; says "ready", ends on SIGTERM. On SIGUSR2 it says what was captured so far, a line of JSON.
+ */
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
 import { createSwitch } from 'tapswitch';
 
-const tapswitch = await createSwitch(JSON.parse(process.argv[2] as string));
+const [config, captureOptions] = process.argv.slice(2) as [string, string | undefined];
+const tapswitch = await createSwitch(JSON.parse(config));
+if (captureOptions !== undefined) {
+  const capture = await tapswitch.capture(JSON.parse(captureOptions));
+  void pipeline(capture, createWriteStream('/dev/null'));
+  process.on('SIGUSR2', () => {
+    const { written, lost } = capture;
+    process.stdout.write(`${JSON.stringify({ written, lost })}\n`);
+  });
+}
 process.once('SIGTERM', () => void tapswitch.close());
 process.stdout.write('ready\n');

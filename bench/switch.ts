@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { SwitchOptions } from 'tapswitch';
+import type { CaptureOptions, SwitchOptions } from 'tapswitch';
 import { type BenchGuest, GATEWAY, SUBNET } from './guests.ts';
 import { startProgram } from './processes.ts';
 
@@ -14,6 +14,8 @@ export interface SwitchSetup {
   /** What is said of the only network beyond its addresses */
   readonly network?: Partial<Network>;
   readonly fastPath?: 'auto' | 'off';
+  /** A capture that runs from the start, its file written to nowhere */
+  readonly capture?: CaptureOptions;
 }
 
 /** Guests as VMs of the configuration, each under its interface's name. */
@@ -31,10 +33,11 @@ export function vmsOf(guests: readonly BenchGuest[], extra: Partial<Vms[string]>
  */
 export function startSwitch(
   host: string,
-  { vms, network, fastPath = 'auto' }: SwitchSetup,
+  { vms, network, fastPath = 'auto', capture }: SwitchSetup,
 ): Promise<ChildProcess> {
   const networks = { default: { subnet: SUBNET, gateway: GATEWAY, ...network } };
   const config = { networks, vms, guard: 'required', fastPath };
   const program = join(dirname(fileURLToPath(import.meta.url)), 'switch-process.js');
-  return startProgram(host, [process.execPath, program, JSON.stringify(config)], 'ready');
+  const options = capture === undefined ? [] : [JSON.stringify(capture)];
+  return startProgram(host, [process.execPath, program, JSON.stringify(config), ...options], 'ready');
 }

@@ -35,6 +35,7 @@ const TOOLS: readonly Tool[] = [
   { program: 'ping', debian: 'iputils-ping', versionArgument: '-V' },
   { program: 'gcc', debian: 'gcc libc6-dev', versionArgument: '--version' },
   { program: 'vde_switch', debian: 'vde2', versionArgument: '--version' },
+  { program: 'ethtool', debian: 'ethtool', versionArgument: '--version' },
   { program: 'nft', debian: 'nftables', versionArgument: '--version' },
 ];
 

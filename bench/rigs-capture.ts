@@ -1,0 +1,36 @@
+/** The rigs of the capture set: two guests, a switch, and a capture of all that passes it. */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { twoGuests, vethGuest } from './guests.ts';
+import { stopProgram } from './processes.ts';
+import type { Build, CaptureCounts, CaptureRigName } from './rig.ts';
+import { startSwitch, vmsOf } from './switch.ts';
+
+/** Headers of Ethernet, IP and TCP with its options, without payload */
+const SNAPLEN = 96;
+const ANSWER_TIMEOUT_MS = 5000;
+
+async function countsOf(child: ChildProcess): Promise<CaptureCounts> {
+  const answer = once(child.stdout!, 'data', { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+  child.kill('SIGUSR2');
+  const [text] = (await answer) as [string];
+  return JSON.parse(text);
+}
+
+const captured =
+  (name: CaptureRigName, fastPath: 'auto' | 'off'): Build =>
+  async (host, undo) => {
+    const guests = await twoGuests(vethGuest, host, undo);
+    const network = { mode: 'shared' } as const;
+    const setup = { vms: vmsOf(guests), network, fastPath, capture: { snaplen: SNAPLEN } };
+    const child = await startSwitch(host, setup);
+    undo.push(() => stopProgram(child));
+    const [client, server] = guests.map(({ namespace }) => namespace) as [string, string];
+    const ends = { client, server, address: guests[1]!.ip };
+    return { name, ...ends, pid: child.pid, captured: () => countsOf(child) };
+  };
+
+export const CAPTURE_RIGS: Readonly<Record<CaptureRigName, Build>> = {
+  captured: captured('captured', 'auto'),
+  'captured-datapath': captured('captured-datapath', 'off'),
+};

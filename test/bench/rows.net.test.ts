@@ -1,0 +1,36 @@
+/** Rows whose rigs or loads are their own: that each runs, and measures what it says. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { scratchFolders, smoke } from './run.ts';
+
+let before: string[];
+
+beforeEach(() => {
+  before = scratchFolders();
+});
+afterEach(() => expect(scratchFolders()).toEqual(before));
+
+test('capture set -> frames of the stream are captured, in the rig with the capture alone', () => {
+  const results = smoke('capture.on', 'capture.on.datapath');
+  const on = results.get('capture.on')!;
+  expect(on.ratio).toBeGreaterThan(0);
+  // 16 MB of at most 64 KB a frame, each seen at two ports
+  expect(on.rigs.captured!.captured! + on.rigs.captured!.lost!).toBeGreaterThan(400);
+  expect(on.rigs.tapswitch).not.toHaveProperty('captured');
+  const datapath = results.get('capture.on.datapath')!;
+  expect(datapath.reference).toBe('datapath');
+  expect(datapath.rigs['captured-datapath']!.captured).toBeGreaterThan(0);
+}, 180_000);
+
+test('rows of other links, both ways by four -> measured against rigs of that kind', () => {
+  const results = smoke('l2.tcp.mtu.65520', 'l2.tcp.plain.4', 'forward.tcp.out.4', 'nat.tcp.down.4');
+  const references = [...results].map(([name, { reference }]) => [name, reference]);
+  expect(references).toEqual([
+    ['l2.tcp.mtu.65520', 'bridge-mtu'],
+    ['l2.tcp.mtu.65520.datapath', 'bridge-mtu'],
+    ['l2.tcp.plain.4', 'bridge-plain'],
+    ['l2.tcp.plain.4.datapath', 'bridge-plain'],
+    ['forward.tcp.out.4', 'direct'],
+    ['nat.tcp.down.4', 'masquerade'],
+  ]);
+  for (const [name, { ratio }] of results) expect(ratio, name).toBeGreaterThan(0);
+}, 180_000);
