@@ -1,7 +1,8 @@
 /** The loads of the control set: VMs that are registered and come up, beside those that are there. */
 import { VmWorld } from './control-vms.ts';
 import type { Load } from './loads.ts';
-import { PRESENT } from './rigs-control.ts';
+import { scaled } from './pace.ts';
+import { present } from './rigs-control.ts';
 import { percentile } from './statistics.ts';
 
 const MANY = 400;
@@ -11,17 +12,19 @@ const ALONE = 40;
 export const putMany: Load = {
   id: 'put.many',
   unit: 'PUT/s',
-  async run({ client: host, address: socket }) {
+  async run({ client: host, address: socket }, pace) {
     const world = new VmWorld(host, socket);
+    const [first, count] = [present(pace), scaled(MANY, pace)];
     const began = performance.now();
-    const timings = await world.bringUp(PRESENT, MANY);
+    const timings = await world.bringUp(first, count);
     const seconds = (performance.now() - began) / 1000;
-    await world.remove(PRESENT, MANY);
+    await world.remove(first, count);
     const puts = timings.map(({ put }) => put);
     const arps = timings.map(({ arp }) => arp);
     return {
-      value: MANY / seconds,
+      value: count / seconds,
       detail: {
+        present: first,
         putP50: percentile(puts, 0.5),
         putP99: percentile(puts, 0.99),
         arpP50: percentile(arps, 0.5),
@@ -35,11 +38,12 @@ export const putMany: Load = {
 export const putAlone: Load = {
   id: 'put.alone',
   unit: 'ms',
-  async run({ client: host, address: socket }) {
+  async run({ client: host, address: socket }, pace) {
     const world = new VmWorld(host, socket);
-    const timings = await world.bringUp(PRESENT, ALONE, 1);
-    await world.remove(PRESENT, ALONE);
+    const [first, count] = [present(pace), scaled(ALONE, pace)];
+    const timings = await world.bringUp(first, count, 1);
+    await world.remove(first, count);
     const puts = timings.map(({ put }) => put);
-    return { value: percentile(puts, 0.5), detail: { p99: percentile(puts, 0.99) } };
+    return { value: percentile(puts, 0.5), detail: { present: first, p99: percentile(puts, 0.99) } };
   },
 };

@@ -6,6 +6,7 @@ import { type About, header } from './header.ts';
 import { type Level, verdictOf } from './limits.ts';
 import { Measurement, type Result } from './measure.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
+import type { Pace } from './pace.ts';
 import { isInstalled } from './peers.ts';
 import { reporterTo } from './progress.ts';
 import { type Rig, type RigName, Undo } from './rig.ts';
@@ -17,11 +18,11 @@ import { ROOT } from './tools.ts';
 const report = reporterTo(process.stderr);
 
 /** Sets every rig up that the rows need, and those of other programs where these are installed and start. */
-async function buildRigs(rows: readonly Row[], undo: Undo): Promise<Map<RigName, Rig>> {
+async function buildRigs(rows: readonly Row[], undo: Undo, pace: Pace): Promise<Map<RigName, Rig>> {
   const rigs = new Map<RigName, Rig>();
   for (const name of new Set(rows.flatMap(requiredRigs))) {
     report.step(`setting up ${name}`);
-    rigs.set(name, await buildRig(name, undo));
+    rigs.set(name, await buildRig(name, undo, pace));
   }
   for (const name of new Set(rows.flatMap(({ peers = [] }) => peers))) {
     if (rigs.has(name)) continue;
@@ -31,7 +32,7 @@ async function buildRigs(rows: readonly Row[], undo: Undo): Promise<Map<RigName,
     }
     report.step(`setting up ${name}`);
     try {
-      rigs.set(name, await buildRig(name, undo));
+      rigs.set(name, await buildRig(name, undo, pace));
     } catch (error) {
       report.note(`leaving out ${name}: ${(error as Error).message}`);
     }
@@ -67,7 +68,7 @@ async function bench(options: Options, undo: Undo): Promise<boolean> {
   const about = header(samples, pace.seconds);
   const described = Object.entries(about).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
   print(about, described.join('\n'));
-  const rigs = await buildRigs(rows, undo);
+  const rigs = await buildRigs(rows, undo, pace);
   const measurement = new Measurement(rigs, samples, pace, report.step);
   const results: Result[] = [];
   for (const [i, row] of rows.entries()) {

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { FULL, type Pace, QUICK, SMOKE } from './pace.ts';
 import type { Row } from './row.ts';
-import { QUICK_ROWS, SETS } from './sets.ts';
+import { QUICK_IN_SETS, QUICK_ROWS, SETS } from './sets.ts';
 
 export const USAGE = `usage: npm run bench -- [${Object.keys(SETS).join('] [')}] [--only NAME]... [--quick] [--samples N]
        [--no-peers] [--check] [--save] [--json]`;
@@ -40,8 +40,9 @@ function rowsOf(sets: readonly string[], only: readonly string[] | undefined, qu
     return rows;
   });
   const asked = known.filter((row) => meant?.includes(row) ?? true);
+  const quickRows = sets.length === 0 ? QUICK_ROWS : [...QUICK_ROWS, ...QUICK_IN_SETS];
   // Named rows are measured as they are: --quick then only says how long
-  const chosen = quick && only === undefined ? asked.filter(({ name }) => QUICK_ROWS.includes(name)) : asked;
+  const chosen = quick && only === undefined ? asked.filter(({ name }) => quickRows.includes(name)) : asked;
   if (chosen.length === 0) throw new Error(`--quick has no row of ${sets.join(', ')}`);
   return chosen;
 }

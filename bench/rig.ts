@@ -1,3 +1,5 @@
+import type { Pace } from './pace.ts';
+
 /**
  * What is measured: two ends of a load and what joins them, two guests, the host and a guest, or a guest and somebody
  * outside. Each way of joining has a rig of its own (a namespace that
@@ -102,5 +104,5 @@ export class Undo {
   }
 }
 
-/** Builds a rig around the empty namespace `host`. */
-export type Build = (host: string, undo: Undo) => Promise<Rig>;
+/** Builds a rig around the empty namespace `host`, as large as the pace allows. */
+export type Build = (host: string, undo: Undo, pace: Pace) => Promise<Rig>;

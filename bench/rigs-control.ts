@@ -4,16 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VmWorld } from './control-vms.ts';
 import { loopbackUp } from './host.ts';
+import { type Pace, scaled } from './pace.ts';
 import { startProgram, stopProgram } from './processes.ts';
 import type { Build, ControlRigName } from './rig.ts';
 import { ROOT } from './tools.ts';
 
+const PRESENT = 1000;
 /** VMs that are there already when the load begins */
-export const PRESENT = 1000;
+export const present = (pace: Pace): number => scaled(PRESENT, pace);
 /** It closes two sockets for each VM, which takes the kernel a while */
 const STOP_TIMEOUT_MS = 60_000;
 
-const daemon: Build = async (host, undo) => {
+const daemon: Build = async (host, undo, pace) => {
   loopbackUp(host);
   const directory = mkdtempSync(join(tmpdir(), 'tapswitch-bench-'));
   undo.push(() => rmSync(directory, { recursive: true }));
@@ -24,7 +26,7 @@ const daemon: Build = async (host, undo) => {
   const command = [process.execPath, join(ROOT, 'dist/cli/main.js'), 'up', '--config', config];
   const child = await startProgram(host, ['env', ...place, ...command], '"ready"');
   undo.push(() => stopProgram(child, STOP_TIMEOUT_MS));
-  await new VmWorld(host, socket).put(0, PRESENT);
+  await new VmWorld(host, socket).put(0, present(pace));
   return { name: 'daemon', client: host, server: host, address: socket, pid: child.pid };
 };
 

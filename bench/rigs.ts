@@ -1,5 +1,6 @@
 /** Every rig by its name. */
 import { createNamespace } from '../src/sys/netns.ts';
+import type { Pace } from './pace.ts';
 import type { Build, Rig, RigName, Undo } from './rig.ts';
 import { CAPTURE_RIGS } from './rigs-capture.ts';
 import { CONTROL_RIGS } from './rigs-control.ts';
@@ -18,8 +19,8 @@ const RIGS: Readonly<Record<RigName, Build>> = {
 };
 
 /** Builds the rig of that name; `undo` learns how to remove it. */
-export function buildRig(name: RigName, undo: Undo): Promise<Rig> {
+export function buildRig(name: RigName, undo: Undo, pace: Pace): Promise<Rig> {
   const namespace = createNamespace();
   undo.push(() => namespace.close());
-  return RIGS[name](namespace.path, undo);
+  return RIGS[name](namespace.path, undo, pace);
 }

@@ -14,6 +14,9 @@ export const SETS: Readonly<Record<string, readonly Row[]>> = {
   control: CONTROL,
 };
 
+/** What `--quick` has of sets that are not among its dozen, where these are named */
+export const QUICK_IN_SETS: readonly string[] = ['control.put', 'control.put.alone'];
+
 /** One of each kind of traffic on each way through the switch: three samples of a second stay under 4 minutes */
 export const QUICK_ROWS: readonly string[] = [
   'l2.tcp.1',

@@ -35,6 +35,7 @@ describe('arguments of the bench', () => {
     expect(readOptions(['--quick'])).toMatchObject({ samples: 3, pace: { seconds: 1 } });
     expect(names('--quick', '--only', 'nat.tcp.down')).toEqual(['nat.tcp.down']);
     expect(names('nat', '--quick')).toEqual(['nat.tcp.up', 'nat.udp.rr']);
+    expect(names('control', '--quick')).toEqual(['control.put', 'control.put.alone']);
   });
 
   test('--no-peers and --quick -> rows without other programs, though one of them be a reference elsewhere', () => {
@@ -49,7 +50,6 @@ describe('arguments of the bench', () => {
     [['l2', '--only', 'nat.tcp.up'], 'no row nat.tcp.up'],
     [['--samples', '0'], '--samples 0'],
     [['--samples', 'some'], '--samples some'],
-    [['control', '--quick'], 'no row of control'],
     [['--save', '--smoke'], '--smoke'],
     [['--fast'], '--fast'],
   ])('%j -> refused, named', (args, part) => {
