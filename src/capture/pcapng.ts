@@ -3,32 +3,40 @@
  * section header first, an interface before what names it. Little-endian; times are nanoseconds since 1970.
  */
 import { addressBytes } from '../sys/ip-text.ts';
-
-const BLOCK_SECTION = 0x0a0d0d0a;
-const BLOCK_INTERFACE = 1;
-const BLOCK_NAMES = 4;
-const BLOCK_STATISTICS = 5;
-const BLOCK_PACKET = 6;
+import {
+  BLOCK_HEADER_BYTES,
+  BLOCK_INTERFACE,
+  BLOCK_NAMES,
+  BLOCK_PACKET,
+  BLOCK_SECTION,
+  BLOCK_STATISTICS,
+  BLOCK_TRAILER_BYTES,
+  FLAG_INBOUND,
+  FLAG_OUTBOUND,
+  INTERFACE_BODY_BYTES,
+  INTERFACE_DESCRIPTION,
+  INTERFACE_FILTER,
+  INTERFACE_NAME,
+  INTERFACE_RESOLUTION,
+  OPTION_COMMENT,
+  OPTION_HEAD_BYTES,
+  PACKET_BODY_BYTES,
+  PACKET_DROPS,
+  PACKET_FLAGS,
+  PACKET_ID,
+  SECTION_APPLICATION,
+  STATISTICS_BODY_BYTES,
+  STATISTICS_DELIVERED,
+  STATISTICS_DROPS,
+  STATISTICS_END,
+  STATISTICS_SELECTED,
+  STATISTICS_START,
+} from './pcapng-format.ts';
 
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const LINKTYPE_ETHERNET = 1;
 /** Section length: not known beforehand */
 const UNKNOWN_LENGTH = 0xffff_ffff_ffff_ffffn;
-
-const OPTION_COMMENT = 1;
-const SECTION_APPLICATION = 4;
-const INTERFACE_NAME = 2;
-const INTERFACE_DESCRIPTION = 3;
-const INTERFACE_RESOLUTION = 9;
-const INTERFACE_FILTER = 11;
-const PACKET_FLAGS = 2;
-const PACKET_DROPS = 4;
-const PACKET_ID = 5;
-const STATISTICS_START = 2;
-const STATISTICS_END = 3;
-const STATISTICS_SELECTED = 6;
-const STATISTICS_DROPS = 7;
-const STATISTICS_DELIVERED = 8;
 
 /** Decimal places of a second in a time stamp */
 const NANOSECONDS = 9;
@@ -36,7 +44,6 @@ const NANOSECONDS = 9;
 const FILTER_TEXT = 0;
 const RECORD_IPV4 = 1;
 const RECORD_IPV6 = 2;
-const HEADER_AND_TRAILER_BYTES = 12;
 
 export interface CapturedInterface {
   readonly name: string;
@@ -89,7 +96,7 @@ export function sectionHeader(application: string): Uint8Array {
 }
 
 export function interfaceDescription({ name, description, snaplen, filter }: CapturedInterface): Uint8Array {
-  const body = Buffer.alloc(8);
+  const body = Buffer.alloc(INTERFACE_BODY_BYTES);
   body.writeUInt16LE(LINKTYPE_ETHERNET, 0);
   body.writeUInt32LE(snaplen, 4);
   const described = options(
@@ -102,14 +109,14 @@ export function interfaceDescription({ name, description, snaplen, filter }: Cap
 }
 
 export function enhancedPacket(packet: CapturedPacket): Uint8Array {
-  const body = Buffer.alloc(20);
+  const body = Buffer.alloc(PACKET_BODY_BYTES);
   body.writeUInt32LE(packet.interfaceId, 0);
   writeTime(body, 4, packet.time);
   body.writeUInt32LE(packet.bytes.length, 12);
   body.writeUInt32LE(packet.originalLength, 16);
   const noted = options(
     [OPTION_COMMENT, packet.comment],
-    [PACKET_FLAGS, uint32(packet.direction === 'in' ? 1 : 2)],
+    [PACKET_FLAGS, uint32(packet.direction === 'in' ? FLAG_INBOUND : FLAG_OUTBOUND)],
     [PACKET_DROPS, packet.lost === 0 ? '' : uint64(BigInt(packet.lost))],
     [PACKET_ID, uint64(packet.packetId)],
   );
@@ -127,7 +134,7 @@ export function nameResolution(names: readonly NamedAddress[]): Uint8Array {
 }
 
 export function interfaceStatistics(of: InterfaceStatistics): Uint8Array {
-  const body = Buffer.alloc(12);
+  const body = Buffer.alloc(STATISTICS_BODY_BYTES);
   body.writeUInt32LE(of.interfaceId, 0);
   writeTime(body, 4, of.end);
   const counted = options(
@@ -141,11 +148,11 @@ export function interfaceStatistics(of: InterfaceStatistics): Uint8Array {
 }
 
 function block(type: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const length = parts.reduce((sum, part) => sum + part.length, HEADER_AND_TRAILER_BYTES);
+  const length = parts.reduce((sum, part) => sum + part.length, BLOCK_HEADER_BYTES + BLOCK_TRAILER_BYTES);
   const whole = Buffer.alloc(length);
   whole.writeUInt32LE(type, 0);
   whole.writeUInt32LE(length, 4);
-  let at = 8;
+  let at = BLOCK_HEADER_BYTES;
   for (const part of parts) {
     whole.set(part, at);
     at += part.length;
@@ -161,7 +168,7 @@ function options(...all: readonly (readonly [code: number, value: string | Uint8
 }
 
 function field(code: number, value: Uint8Array): Uint8Array[] {
-  const head = Buffer.alloc(4);
+  const head = Buffer.alloc(OPTION_HEAD_BYTES);
   head.writeUInt16LE(code, 0);
   head.writeUInt16LE(value.length, 2);
   return [head, ...padded(value)];

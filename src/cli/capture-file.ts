@@ -1,16 +1,18 @@
 /** Where `tapswitch capture` writes: one file, standard output, or a ring of files each of which can be opened alone. */
 import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import {
+  BLOCK_INTERFACE,
+  BLOCK_NAMES,
+  BLOCK_PACKET,
+  BLOCK_SECTION,
+  BLOCK_STATISTICS,
+} from '../capture/pcapng-format.ts';
+import { BlockReader, blockType, lostFrames } from '../capture/pcapng-reader.ts';
 import { TapswitchError } from '../errors.ts';
 
-const SECTION = 0x0a0d0d0a;
-const INTERFACE = 1;
-const NAMES = 4;
-const STATISTICS = 5;
-const PACKET = 6;
-const LOST_OPTION = 7; // isb_osdrop
-const HEADER_BYTES = 8;
-const STATISTICS_HEADER_BYTES = 20;
+/** Blocks that every file of a ring begins with */
+const PREAMBLE = new Set([BLOCK_SECTION, BLOCK_INTERFACE, BLOCK_NAMES]);
 
 /** Files of a ring, and bytes after which the next one is begun. */
 export interface RingSize {
@@ -24,41 +26,23 @@ export interface CaptureTarget {
   close(): void;
 }
 
-/** Cuts a pcapng stream into its blocks, and counts what is in them. */
+/** The blocks of a pcapng stream, and how many frames are in them. */
 export class Blocks {
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #reader = new BlockReader();
   /** Frames so far, and those that found no room: known at the end */
   frames = 0;
   lost = 0n;
 
   /** The blocks that `piece` completes. */
   take(piece: Uint8Array): Buffer[] {
-    let rest = this.#rest.length === 0 ? Buffer.from(piece) : Buffer.concat([this.#rest, piece]);
-    const blocks: Buffer[] = [];
-    while (rest.length >= HEADER_BYTES && rest.length >= rest.readUInt32LE(4)) {
-      const block = rest.subarray(0, rest.readUInt32LE(4));
-      this.#count(block);
-      blocks.push(block);
-      rest = rest.subarray(block.length);
+    const blocks = this.#reader.take(piece);
+    for (const block of blocks) {
+      const type = blockType(block);
+      if (type === BLOCK_PACKET) this.frames++;
+      if (type === BLOCK_STATISTICS) this.lost += lostFrames(block);
     }
-    this.#rest = rest;
     return blocks;
   }
-
-  #count(block: Buffer): void {
-    const type = block.readUInt32LE(0);
-    if (type === PACKET) this.frames++;
-    if (type === STATISTICS) this.lost += lostIn(block);
-  }
-}
-
-function lostIn(block: Buffer): bigint {
-  for (let at = STATISTICS_HEADER_BYTES; at + 4 <= block.length - 4; ) {
-    const length = block.readUInt16LE(at + 2);
-    if (block.readUInt16LE(at) === LOST_OPTION) return block.readBigUInt64LE(at + 4);
-    at += 4 + ((length + 3) & ~3);
-  }
-  return 0n;
 }
 
 /** One file from its beginning, or standard output for `-`. */
@@ -96,10 +80,10 @@ export function ringTarget(path: string, { files, bytes }: RingSize): CaptureTar
   begin();
   return {
     async write(block) {
-      const type = block.readUInt32LE(0);
-      if (type === PACKET && written + block.length > bytes) begin();
+      const type = blockType(block);
+      if (type === BLOCK_PACKET && written + block.length > bytes) begin();
       put(block);
-      if (type === SECTION || type === INTERFACE || type === NAMES) preamble.push(Buffer.from(block));
+      if (PREAMBLE.has(type)) preamble.push(Buffer.from(block));
     },
     close: () => closeSync(fd),
   };

@@ -1,15 +1,13 @@
 /** `tapswitch capture`: frames into pcapng files. */
 import { Command, InvalidArgumentError } from 'commander';
-import type { Client } from '../client/client.ts';
 import { EXIT } from '../errors.ts';
 import { Blocks, type CaptureTarget, type RingSize, ringTarget, singleTarget } from './capture-file.ts';
+import { chosen, countOption, durationOption } from './capture-words.ts';
 import { clientOf, examples, wholeNumber } from './connection.ts';
 import { say } from './output.ts';
 import { endSignal } from './signals.ts';
 
 const MAX_SNAPLEN = 65_535;
-const MAX_SECONDS = 86_400;
-const MAX_COUNT = 1_000_000_000;
 const MAX_FILES = 1000;
 const UNITS: Readonly<Record<string, number>> = { kB: 1e3, MB: 1e6, GB: 1e9 };
 const MIN_FILE_BYTES = 100_000;
@@ -32,28 +30,6 @@ export function ringSize(text: string): RingSize {
   );
 }
 
-/** Tells the VMs among the words from the filter behind them. */
-export async function splitWords(
-  client: Client,
-  words: readonly string[],
-  all: boolean,
-): Promise<{ vms: string[] | undefined; filter: string }> {
-  if (all) return { vms: undefined, filter: words.join(' ') };
-  const known = new Set((await client.vms()).map(({ id }) => id));
-  const first = words.findIndex((word) => !known.has(word));
-  const count = first < 0 ? words.length : first;
-  return { vms: words.slice(0, count), filter: words.slice(count).join(' ') };
-}
-
-/** What the words name, or the command's end: `--all` is never meant by leaving something out. */
-export async function chosen(command: Command, client: Client, words: readonly string[], all: boolean) {
-  const split = await splitWords(client, words, all);
-  if (split.vms?.length !== 0) return split;
-  const problem =
-    words.length === 0 ? 'name VMs, or say --all' : `there is no VM ${words[0]} (for every port: --all)`;
-  command.error(`error: ${problem}`, { exitCode: EXIT.usage });
-}
-
 function targetOf(command: Command, { write, ring }: Options): CaptureTarget {
   if (ring !== undefined) {
     if (write === undefined || write === '-')
@@ -73,8 +49,8 @@ export function captureCommand(): Command {
     .option('--all', 'at every port; all words are the filter')
     .option('-w, --write <file>', 'the file, - for standard output (default where that is no terminal)')
     .option('--snaplen <bytes>', 'bytes kept of each frame (default all)', wholeNumber(0, MAX_SNAPLEN))
-    .option('--duration <seconds>', 'end after this time', wholeNumber(1, MAX_SECONDS))
-    .option('--count <frames>', 'end after so many frames', wholeNumber(1, MAX_COUNT))
+    .addOption(durationOption())
+    .addOption(countOption())
     .option('--ring <files>', 'so many files of that size in turn, such as 5x100MB', ringSize)
     .addHelpText(
       'after',

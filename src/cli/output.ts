@@ -46,11 +46,14 @@ export function listing(command: Command): Command {
   return command.addOption(formatOption()).option('-q, --quiet', 'ids only');
 }
 
-/** A cell as text that cannot move the cursor of a terminal. */
-function cell(value: unknown): string {
-  if (value === undefined || value === '') return '-';
+/** Text of another's making, that cannot move the cursor of a terminal. */
+export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is taken out
-  return String(value).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+}
+
+function cell(value: unknown): string {
+  return value === undefined || value === '' ? '-' : printable(String(value));
 }
 
 export function tableText<Row>(rows: readonly Row[], { columns }: Shape<Row>): string {

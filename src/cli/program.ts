@@ -9,6 +9,7 @@ import { doctorCommand } from './doctor.ts';
 import { forwardCommand } from './forward.ts';
 import { liveCommands } from './live.ts';
 import { tableCommands } from './tables.ts';
+import { traceCommand } from './trace.ts';
 import { upCommand } from './up.ts';
 import { vmCommand } from './vm.ts';
 
@@ -33,6 +34,7 @@ export function createProgram(version: string): Command {
     ...liveCommands(),
     diagnoseCommand(),
     captureCommand(),
+    traceCommand(),
     configCommand(),
     doctorCommand(),
     completionCommand(),

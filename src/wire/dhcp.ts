@@ -71,9 +71,18 @@ const BROADCAST_FLAG = 0x8000;
 
 /** True for a client's message with an Ethernet address and room for options. */
 export function check(view: DataView, off: number, length: number): boolean {
+  return isMessage(view, off, length, BOOT_REQUEST);
+}
+
+/** The same for a server's; what holds for accessors with {@link check} true holds here. */
+export function checkReply(view: DataView, off: number, length: number): boolean {
+  return isMessage(view, off, length, BOOT_REPLY);
+}
+
+function isMessage(view: DataView, off: number, length: number, operation: number): boolean {
   return (
     length >= HEADER_BYTES &&
-    view.getUint8(off + OP) === BOOT_REQUEST &&
+    view.getUint8(off + OP) === operation &&
     view.getUint8(off + HTYPE) === HARDWARE_ETHERNET &&
     view.getUint8(off + HLEN) === MAC_BYTES &&
     view.getInt32(off + COOKIE) === MAGIC_COOKIE

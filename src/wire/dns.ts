@@ -133,6 +133,11 @@ export function rcode(view: DataView, off: number): number {
   return view.getUint16(off + FLAGS) & RCODE_MASK;
 }
 
+/** Records that the header says are in the answer section. */
+export function answerCount(view: DataView, off: number): number {
+  return view.getUint16(off + ANSWER_COUNT);
+}
+
 /** Offset in the view behind the name at `at`, which a pointer may end; NONE when it does not end before `end`. */
 function skipName(view: DataView, at: number, end: number): number {
   let next = at;
