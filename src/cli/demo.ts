@@ -3,7 +3,6 @@ import { styleText } from 'node:util';
 import { Command, Option } from 'commander';
 import type { DemoLine } from '../demo/line.ts';
 import { EXIT } from '../errors.ts';
-import { createLogger } from '../telemetry/logger.ts';
 import { endSignal } from './signals.ts';
 
 interface Options {
@@ -24,6 +23,7 @@ function printLine({ name, ok, seen }: DemoLine): void {
 async function demo(options: Options): Promise<void> {
   const { playDemo } = await import('../demo/demo.ts');
   const { endPrograms } = await import('../lab/process.ts');
+  const { createLogger } = await import('../telemetry/logger.ts');
   const held = await playDemo(
     {
       ...options,
