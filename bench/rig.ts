@@ -15,6 +15,8 @@ export interface Rig {
   readonly pid: number | undefined;
   /** Starts that process, after ending the one before; for rigs whose load wants one that has done nothing yet */
   readonly startAfresh?: () => Promise<number>;
+  /** Where several guests have a load of their own: their namespaces, `client` the first of them */
+  readonly clients?: readonly string[];
   /** Where a capture runs: frames it has written and lost so far */
   readonly captured?: () => Promise<CaptureCounts>;
 }
@@ -36,6 +38,7 @@ export type RigName =
   | CaptureRigName
   | ForwardRigName
   | NatRigName
+  | ManyRigName
   | ControlRigName
   | KernelRigName;
 
@@ -71,6 +74,9 @@ export type ForwardRigName =
 
 /** From a guest to a server outside; `pasta-out` to the host's loopback, which is what it splices */
 export type NatRigName = 'masquerade' | 'nat' | 'pasta-out' | 'slirp4netns-out';
+
+/** From many guests to a server outside */
+export type ManyRigName = 'nat-many' | 'masquerade-many';
 
 /**
  * The kernel as users have it: a bridge with br_netfilter and rules as Docker makes them, a port of the loopback by DNAT

@@ -6,6 +6,7 @@ import { CONTROL_RIGS } from './rigs-control.ts';
 import { FORWARD_RIGS } from './rigs-forward.ts';
 import { KERNEL_RIGS } from './rigs-kernel.ts';
 import { L2_RIGS } from './rigs-l2.ts';
+import { MANY_RIGS } from './rigs-many.ts';
 import { NAT_RIGS } from './rigs-nat.ts';
 
 const RIGS: Readonly<Record<RigName, Build>> = {
@@ -13,6 +14,7 @@ const RIGS: Readonly<Record<RigName, Build>> = {
   ...CAPTURE_RIGS,
   ...FORWARD_RIGS,
   ...NAT_RIGS,
+  ...MANY_RIGS,
   ...KERNEL_RIGS,
   ...CONTROL_RIGS,
 };

@@ -34,3 +34,15 @@ test('rows of other links, both ways by four -> measured against rigs of that ki
   ]);
   for (const [name, { ratio }] of results) expect(ratio, name).toBeGreaterThan(0);
 }, 180_000);
+
+test('fairness set -> eight streams at once, the index and the shares it is of', () => {
+  const { rigs, reference } = smoke('fairness.tcp.8').get('fairness.tcp.8')!;
+  expect(reference).toBe('masquerade-many');
+  for (const { value, total, least, most } of Object.values(rigs)) {
+    expect(least).toBeGreaterThan(0);
+    expect(total).toBeGreaterThan(7 * least!);
+    expect(most).toBeLessThan(total! - 6 * least!);
+    expect(value).toBeGreaterThan(1 / 8);
+    expect(value).toBeLessThanOrEqual(1);
+  }
+}, 180_000);
