@@ -3,6 +3,7 @@ import { CAPTURE } from './capture.ts';
 import { CONTROL } from './control.ts';
 import { FAIRNESS } from './fairness.ts';
 import { FORWARD } from './forward.ts';
+import { ISOLATION } from './isolation.ts';
 import { L2 } from './l2.ts';
 import { NAT } from './nat.ts';
 import type { Row } from './row.ts';
@@ -11,6 +12,7 @@ export const SETS: Readonly<Record<string, readonly Row[]>> = {
   l2: L2,
   capture: CAPTURE,
   fairness: FAIRNESS,
+  isolation: ISOLATION,
   forward: FORWARD,
   nat: NAT,
   control: CONTROL,

@@ -46,3 +46,16 @@ test('fairness set -> eight streams at once, the index and the shares it is of',
     expect(value).toBeLessThanOrEqual(1);
   }
 }, 180_000);
+
+test('isolation set -> the neighbour floods, is paused, floods with an address not its own', () => {
+  const results = smoke('isolation.flood', 'isolation.stall', 'isolation.spoof');
+  const framesOf = (row: string, rig: string) => results.get(row)!.rigs[rig]!.neighbourFrames;
+  expect(framesOf('isolation.flood', 'beside-flood')).toBeGreaterThan(1000);
+  expect(framesOf('isolation.stall', 'beside-stall')).toBe(0);
+  expect(framesOf('isolation.spoof', 'beside-spoof')).toBeGreaterThan(1000);
+  expect(results.get('isolation.flood')!.rigs).toHaveProperty('beside-busy');
+  for (const [name, { ratio, reference }] of results) {
+    expect(reference, name).toBe('beside-idle');
+    expect(ratio, name).toBeGreaterThan(0);
+  }
+}, 180_000);
