@@ -1,4 +1,5 @@
 /** Pairs of guests, by the kind of link they hang on. */
+import type { ChildProcess } from 'node:child_process';
 import { configureGuest, indexOf, startNetnsGuest, withRoutes } from '../src/lab/netns-guest.ts';
 import { createNamespace } from '../src/sys/netns.ts';
 import { startProgram, stopProgram } from './processes.ts';
@@ -13,6 +14,8 @@ export interface BenchGuest {
   readonly interfaceName: string;
   readonly mac: string;
   readonly ip: string;
+  /** What holds its TAP, where it has one */
+  readonly vmm?: ChildProcess;
 }
 
 const PREFIX = 24;
@@ -52,7 +55,7 @@ export async function tapGuest(host: string, number: number, undo: Undo): Promis
   const holder = await startProgram(host, pinned(processor, vmm), 'ready');
   undo.push(() => stopProgram(holder));
   configureGuest(namespace.path, 'eth0', { ...id, prefix: PREFIX, gateway: GATEWAY });
-  return { ...id, namespace: namespace.path };
+  return { ...id, namespace: namespace.path, vmm: holder };
 }
 
 /** Two guests of one kind, the client first. */

@@ -1,5 +1,5 @@
 /** What the namespace that plays the host needs where it takes part in the traffic itself. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { configureGuest, indexOf, startNetnsGuest, withRoutes } from '../src/lab/netns-guest.ts';
 import { inNamespace } from '../src/sys/netns.ts';
 import type { Undo } from './rig.ts';
@@ -24,6 +24,14 @@ export function setKernel(namespace: string, name: string, value: string): void 
 export function roomForConnections(namespace: string): void {
   setKernel(namespace, 'ipv4/ip_local_port_range', '10000 65535');
   setKernel(namespace, 'ipv4/tcp_tw_reuse', '1');
+}
+
+/** Frames that have come into an interface of the namespace from its other end. */
+export function framesFrom(namespace: string, interfaceName: string): number {
+  const table = inNamespace(namespace, () => readFileSync('/proc/thread-self/net/dev', 'utf8'));
+  const line = table.split('\n').find((each) => each.trim().startsWith(`${interfaceName}:`));
+  // Bytes, then packets, of what was received
+  return Number(line!.split(':')[1]!.trim().split(/\s+/)[1]);
 }
 
 /** Makes the host's loopback usable. */

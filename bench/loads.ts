@@ -1,6 +1,7 @@
 /** The loads: what runs between the two guests of a rig for one sample. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { bulk } from './iperf3.ts';
 import { type Pace, scaled } from './pace.ts';
 import { runProgram, startProgram, stopProgram } from './processes.ts';
 import { CLIENT_PROCESSOR, pinned, SERVER_PROCESSOR } from './processors.ts';
@@ -23,9 +24,6 @@ export interface Load {
   run(rig: Rig, pace: Pace): Promise<Sample>;
 }
 
-/** In place of a time below a second: iperf3 takes a fraction for none, and none for endless */
-const TCP_FEW_BYTES = '16M';
-const PORT = String(PORTS.iperf3);
 const UDP_PORT = 7777;
 const UDP_PAYLOAD_BYTES = 64;
 const UDP_WINDOW_MS = 1000;
@@ -38,24 +36,13 @@ const PING_INTERVAL_SECONDS = 0.005;
 export const tcp = (streams: number, direction: 'up' | 'down' = 'up'): Load => ({
   id: `tcp.${streams}.${direction}`,
   unit: 'Gbit/s',
-  async run({ client, server, address }, { seconds }) {
-    // One test per server process: a test that broke off cannot leave it busy.
-    const command = pinned(SERVER_PROCESSOR, ['iperf3', '-s', '-p', PORT, '-1', '--forceflush']);
-    const receiver = await startProgram(server, command, 'listening');
-    try {
-      const length = seconds >= 1 ? ['-t', String(Math.floor(seconds))] : ['-n', TCP_FEW_BYTES];
-      const way = direction === 'down' ? ['-R'] : [];
-      const options = ['-p', PORT, ...length, ...way, '-P', String(streams), '-J'];
-      const sender = pinned(CLIENT_PROCESSOR, ['iperf3', '-c', address, ...options]);
-      const { end } = JSON.parse(await runProgram(client, sender));
-      return {
-        value: end.sum_received.bits_per_second / 1e9,
-        gigabytes: end.sum_received.bytes / 1e9,
-        detail: { retransmits: end.sum_sent.retransmits },
-      };
-    } finally {
-      await stopProgram(receiver);
-    }
+  async run(rig, pace) {
+    const { bitsPerSecond, bytes, retransmits } = await bulk(rig, pace, {
+      port: PORTS.iperf3,
+      streams,
+      direction,
+    });
+    return { value: bitsPerSecond / 1e9, gigabytes: bytes / 1e9, detail: { retransmits } };
   },
 });
 

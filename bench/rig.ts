@@ -17,9 +17,16 @@ export interface Rig {
   readonly pid: number | undefined;
   /** Starts that process, after ending the one before; for rigs whose load wants one that has done nothing yet */
   readonly startAfresh?: () => Promise<number>;
+  /** Where several guests have a load of their own: their namespaces, `client` the first of them */
+  readonly clients?: readonly string[];
+  /** Where a neighbour of the client's misbehaves: lets it begin */
+  readonly misbehave?: () => Promise<EndMisbehaviour>;
   /** Where a capture runs: frames it has written and lost so far */
   readonly captured?: () => Promise<CaptureCounts>;
 }
+
+/** Ends it, and gives what was seen of it, figures by name. */
+export type EndMisbehaviour = () => Promise<Readonly<Record<string, number>>>;
 
 export interface CaptureCounts {
   readonly written: number;
@@ -38,6 +45,8 @@ export type RigName =
   | CaptureRigName
   | ForwardRigName
   | NatRigName
+  | ManyRigName
+  | IsolationRigName
   | ControlRigName
   | KernelRigName;
 
@@ -73,6 +82,17 @@ export type ForwardRigName =
 
 /** From a guest to a server outside; `pasta-out` to the host's loopback, which is what it splices */
 export type NatRigName = 'masquerade' | 'nat' | 'pasta-out' | 'slirp4netns-out';
+
+/** From many guests to a server outside */
+export type ManyRigName = 'nat-many' | 'masquerade-many';
+
+/** From a guest to a server outside, by what a second VM of the switch does meanwhile */
+export type IsolationRigName =
+  | 'beside-idle'
+  | 'beside-busy'
+  | 'beside-flood'
+  | 'beside-stall'
+  | 'beside-spoof';
 
 /**
  * The kernel as users have it: a bridge with br_netfilter and rules as Docker makes them, a port of the loopback by DNAT

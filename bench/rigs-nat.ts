@@ -14,23 +14,30 @@ table ip bench {
   chain out { type nat hook postrouting priority srcnat; oifname "outside0" masquerade; }
 }`;
 
+/** Lets the kernel carry connections of guests out, whose gateway the host already is. */
+export async function masqueradeOut(host: string): Promise<void> {
+  setKernel(host, 'ipv4/ip_forward', '1');
+  const { status, stderr } = await runIn(host, ['nft', '-f', '-'], { input: MASQUERADE });
+  if (status !== 0) throw new Error(`nft: status ${status}: ${stderr.trim()}`);
+}
+
+/** What a switch is told of a network whose guests may reach the server outside. */
+export const OUTBOUND = { egress: [`allow ${OUTSIDE_SUBNET}`] };
+
 async function masquerade(host: string, undo: Undo): Promise<Rig> {
   const server = await outside(host, undo);
   const guest = await vethGuest(host, SERVER_NUMBER, undo);
   withRoutes(host, (routes) => {
     routes.addAddress(indexOf(routes, guest.interfaceName), GATEWAY_ON_BRIDGE);
   });
-  setKernel(host, 'ipv4/ip_forward', '1');
-  const { status, stderr } = await runIn(host, ['nft', '-f', '-'], { input: MASQUERADE });
-  if (status !== 0) throw new Error(`nft: status ${status}: ${stderr.trim()}`);
+  await masqueradeOut(host);
   return { name: 'masquerade', client: guest.namespace, server, address: OUTSIDE, pid: undefined };
 }
 
 async function nat(host: string, undo: Undo): Promise<Rig> {
   const server = await outside(host, undo);
   const guest = await vethGuest(host, SERVER_NUMBER, undo);
-  const network = { egress: [`allow ${OUTSIDE_SUBNET}`] };
-  const child = await startSwitch(host, { vms: vmsOf([guest]), network });
+  const child = await startSwitch(host, { vms: vmsOf([guest]), network: OUTBOUND });
   undo.push(() => stopProgram(child));
   return { name: 'nat', client: guest.namespace, server, address: OUTSIDE, pid: child.pid };
 }

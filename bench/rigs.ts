@@ -5,8 +5,10 @@ import type { Build, Rig, RigName, Undo } from './rig.ts';
 import { CAPTURE_RIGS } from './rigs-capture.ts';
 import { CONTROL_RIGS } from './rigs-control.ts';
 import { FORWARD_RIGS } from './rigs-forward.ts';
+import { ISOLATION_RIGS } from './rigs-isolation.ts';
 import { KERNEL_RIGS } from './rigs-kernel.ts';
 import { L2_RIGS } from './rigs-l2.ts';
+import { MANY_RIGS } from './rigs-many.ts';
 import { NAT_RIGS } from './rigs-nat.ts';
 
 const RIGS: Readonly<Record<RigName, Build>> = {
@@ -14,6 +16,8 @@ const RIGS: Readonly<Record<RigName, Build>> = {
   ...CAPTURE_RIGS,
   ...FORWARD_RIGS,
   ...NAT_RIGS,
+  ...MANY_RIGS,
+  ...ISOLATION_RIGS,
   ...KERNEL_RIGS,
   ...CONTROL_RIGS,
 };

@@ -1,7 +1,9 @@
 /** Every set of rows by its name, and the dozen of `--quick`. */
 import { CAPTURE } from './capture.ts';
 import { CONTROL } from './control.ts';
+import { FAIRNESS } from './fairness.ts';
 import { FORWARD } from './forward.ts';
+import { ISOLATION } from './isolation.ts';
 import { L2 } from './l2.ts';
 import { NAT } from './nat.ts';
 import type { Row } from './row.ts';
@@ -9,6 +11,8 @@ import type { Row } from './row.ts';
 export const SETS: Readonly<Record<string, readonly Row[]>> = {
   l2: L2,
   capture: CAPTURE,
+  fairness: FAIRNESS,
+  isolation: ISOLATION,
   forward: FORWARD,
   nat: NAT,
   control: CONTROL,

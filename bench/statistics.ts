@@ -16,6 +16,16 @@ export function spread(values: readonly number[]): number {
   return (Math.max(...values) - Math.min(...values)) / median(values);
 }
 
+/**
+ * Jain's index of fairness: 1 where all have the same, 1/n where one of n has all; 0 where nobody has anything (R. Jain, D. Chiu, W. Hawe: A
+ * Quantitative Measure of Fairness and Discrimination for Resource Allocation in Shared Computer Systems, 1984).
+ */
+export function jainIndex(shares: readonly number[]): number {
+  const sum = shares.reduce((total, share) => total + share, 0);
+  const squares = shares.reduce((total, share) => total + share * share, 0);
+  return squares === 0 ? 0 : (sum * sum) / (shares.length * squares);
+}
+
 /** Rounds to four significant digits: more would be noise. */
 export function rounded(value: number): number {
   return Number(value.toPrecision(4));

@@ -9,7 +9,8 @@ const POLL_MS = 20;
 /** TCP_LISTEN of linux/tcp_states.h, as /proc/net/tcp writes it */
 const LISTEN = '0A';
 
-async function until(what: string, condition: () => boolean): Promise<void> {
+/** Resolves once `condition` holds; rejects with `what` when it does not in time. */
+export async function until(what: string, condition: () => boolean): Promise<void> {
   for (let waited = 0; waited < TIMEOUT_MS; waited += POLL_MS) {
     if (condition()) return;
     await delay(POLL_MS);

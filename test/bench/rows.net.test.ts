@@ -34,3 +34,28 @@ test('rows of other links, both ways by four -> measured against rigs of that ki
   ]);
   for (const [name, { ratio }] of results) expect(ratio, name).toBeGreaterThan(0);
 }, 180_000);
+
+test('fairness set -> eight streams at once, the index and the shares it is of', () => {
+  const { rigs, reference } = smoke('fairness.tcp.8').get('fairness.tcp.8')!;
+  expect(reference).toBe('masquerade-many');
+  for (const { value, total, least, most } of Object.values(rigs)) {
+    expect(least).toBeGreaterThan(0);
+    expect(total).toBeGreaterThan(7 * least!);
+    expect(most).toBeLessThan(total! - 6 * least!);
+    expect(value).toBeGreaterThan(1 / 8);
+    expect(value).toBeLessThanOrEqual(1);
+  }
+}, 180_000);
+
+test('isolation set -> the neighbour floods, is paused, floods with an address not its own', () => {
+  const results = smoke('isolation.flood', 'isolation.stall', 'isolation.spoof');
+  const framesOf = (row: string, rig: string) => results.get(row)!.rigs[rig]!.neighbourFrames;
+  expect(framesOf('isolation.flood', 'beside-flood')).toBeGreaterThan(1000);
+  expect(framesOf('isolation.stall', 'beside-stall')).toBe(0);
+  expect(framesOf('isolation.spoof', 'beside-spoof')).toBeGreaterThan(1000);
+  expect(results.get('isolation.flood')!.rigs).toHaveProperty('beside-busy');
+  for (const [name, { ratio, reference }] of results) {
+    expect(reference, name).toBe('beside-idle');
+    expect(ratio, name).toBeGreaterThan(0);
+  }
+}, 180_000);

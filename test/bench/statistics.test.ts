@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { median, percentile, ratioInterval, spread } from '../../bench/statistics.ts';
+import { jainIndex, median, percentile, ratioInterval, spread } from '../../bench/statistics.ts';
 
 describe('statistics of samples', () => {
   test('odd and even numbers of values -> the middle one, the mean of the middle two', () => {
@@ -38,4 +38,13 @@ describe('interval of a ratio', () => {
   test('one round -> its ratio', () => {
     expect(ratioInterval([3], [4])).toEqual([0.75, 0.75]);
   });
+});
+
+test.each([
+  ['all alike', [3, 3, 3, 3], 1],
+  ['one of four has all', [8, 0, 0, 0], 0.25],
+  ['two of three alike, one half of it', [2, 2, 1], 25 / 27],
+  ['nobody has anything', [0, 0], 0],
+])("%s -> Jain's index", (_what, shares, index) => {
+  expect(jainIndex(shares)).toBeCloseTo(index, 10);
 });
