@@ -1,3 +1,4 @@
+import type { Crowd } from './crowd.ts';
 import type { Pace } from './pace.ts';
 
 /**
@@ -17,6 +18,8 @@ export interface Rig {
   readonly pid: number | undefined;
   /** Starts that process, after ending the one before; for rigs whose load wants one that has done nothing yet */
   readonly startAfresh?: () => Promise<number>;
+  /** Ports beside the two ends, for rigs that have many */
+  readonly crowd?: Crowd;
 }
 
 /** Ports on which loads are served: a rig that forwards ports forwards these. */
@@ -26,7 +29,7 @@ export const PORTS = { iperf3: 5201, connections: 7778 } as const;
  * The `-tap` rigs join guests on TAPs that a stand-in for a VMM holds; vde_switch has TAPs of its own; the others
  * veths. `datapath` is tapswitch without its fast path: every frame passes through TypeScript.
  */
-export type RigName = L2RigName | ForwardRigName | NatRigName | ControlRigName | KernelRigName;
+export type RigName = L2RigName | ForwardRigName | NatRigName | ControlRigName | KernelRigName | ScaleRigName;
 
 /** Between two guests */
 export type L2RigName =
@@ -57,6 +60,12 @@ export type NatRigName = 'masquerade' | 'nat' | 'pasta-out' | 'slirp4netns-out';
  * offloads, a port of the loopback by DNAT
  */
 export type KernelRigName = 'bridge-docker' | 'bridge-plain' | 'dnat';
+
+/** How many ports there are beside the two that carry the load */
+export type Ports = 1 | 10 | 100 | 1000;
+
+/** Between two guests, as in the l2 set, with idle TAPs beside them */
+export type ScaleRigName = `${'tapswitch' | 'bridge'}-${Ports}`;
 
 /** A daemon with many VMs */
 export type ControlRigName = 'daemon';

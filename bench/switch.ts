@@ -14,6 +14,8 @@ export interface SwitchSetup {
   /** What is said of the only network beyond its addresses */
   readonly network?: Partial<Network>;
   readonly fastPath?: 'auto' | 'off';
+  /** Time it may take until its VMs are attached */
+  readonly timeoutMs?: number;
 }
 
 /** Guests as VMs of the configuration, each under its interface's name. */
@@ -31,10 +33,10 @@ export function vmsOf(guests: readonly BenchGuest[], extra: Partial<Vms[string]>
  */
 export function startSwitch(
   host: string,
-  { vms, network, fastPath = 'auto' }: SwitchSetup,
+  { vms, network, fastPath = 'auto', timeoutMs }: SwitchSetup,
 ): Promise<ChildProcess> {
   const networks = { default: { subnet: SUBNET, gateway: GATEWAY, ...network } };
   const config = { networks, vms, guard: 'required', fastPath };
   const program = join(dirname(fileURLToPath(import.meta.url)), 'switch-process.js');
-  return startProgram(host, [process.execPath, program, JSON.stringify(config)], 'ready');
+  return startProgram(host, [process.execPath, program, JSON.stringify(config)], 'ready', timeoutMs);
 }
