@@ -1,19 +1,15 @@
 /** VMs as a master-controller registers them: PUT, TAP opened as a VMM does, and the guest's first ARP request answered. */
-import { closeSync, readSync, writeSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { closeSync } from 'node:fs';
 import { type Client, createClient } from '../src/client/client.ts';
 import { inNamespace } from '../src/sys/netns.ts';
 import { openPersistentTap } from '../src/sys/tun.ts';
+import { answered, arpRequest } from './arp.ts';
 
 /** PUTs under way at a time */
 const CONCURRENCY = 16;
-const VNET_HEADER_BYTES = 10;
 const REQUEST_AGAIN_MS = 200;
-const PATIENCE_MS = 10_000;
-const OPERATION_OFFSET = VNET_HEADER_BYTES + 20;
-const ETHERTYPE_OFFSET = VNET_HEADER_BYTES + 12;
-const ARP = 0x0806;
-const REPLY = 2;
+/** 10.64.0.1 */
+const GATEWAY = '0a400001';
 
 const hex = (value: number, bytes: number): string => value.toString(16).padStart(2 * bytes, '0');
 
@@ -90,41 +86,7 @@ export class VmWorld {
     const there = performance.now();
     const fd = inNamespace(this.#host, () => openPersistentTap(name));
     this.#taps.set(number, fd);
-    const request = `ffffffffffff${mac}08060001080006040001${mac}${ip}0000000000000a400001`;
-    const frame = Buffer.concat([
-      Buffer.alloc(VNET_HEADER_BYTES),
-      Buffer.from(request, 'hex'),
-      Buffer.alloc(18),
-    ]);
-    await answered(fd, frame, name);
+    await answered(fd, arpRequest({ mac, ip }, GATEWAY), REQUEST_AGAIN_MS, name);
     return { put: there - started, arp: performance.now() - there };
-  }
-}
-
-/** Asks until there is an ARP reply. */
-async function answered(fd: number, request: Buffer, name: string): Promise<void> {
-  const began = performance.now();
-  const room = Buffer.alloc(70_000);
-  let asked = Number.NEGATIVE_INFINITY;
-  while (performance.now() - began < PATIENCE_MS) {
-    if (performance.now() - asked > REQUEST_AGAIN_MS) {
-      writeSync(fd, request);
-      asked = performance.now();
-    }
-    while (hasFrame(fd, room)) {
-      if (room.readUInt16BE(ETHERTYPE_OFFSET) === ARP && room.readUInt16BE(OPERATION_OFFSET) === REPLY)
-        return;
-    }
-    await delay(1);
-  }
-  throw new Error(`nobody answered the ARP request of ${name}`);
-}
-
-function hasFrame(fd: number, room: Buffer): boolean {
-  try {
-    return readSync(fd, room) > 0;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false;
-    throw error;
   }
 }

@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { runIn, spawnIn } from '../src/lab/process.ts';
 
 const START_TIMEOUT_MS = 10_000;
@@ -18,6 +18,7 @@ export function startProgram(
   namespace: string | undefined,
   command: readonly string[],
   sign: string,
+  timeoutMs = START_TIMEOUT_MS,
 ): Promise<ChildProcess> {
   const child = spawnIn(namespace, command, { stdio: ['ignore', 'pipe', 'pipe'] });
   return new Promise((resolve, reject) => {
@@ -27,7 +28,7 @@ export function startProgram(
       child.kill('SIGKILL');
       reject(new Error(`${command[0]} ${reason}: ${output.trim().slice(-500)}`));
     };
-    const timer = setTimeout(() => fail('is not ready in time'), START_TIMEOUT_MS);
+    const timer = setTimeout(() => fail('is not ready in time'), timeoutMs);
     const listen = (text: string) => {
       output = (output + text).slice(-4096);
       if (!output.includes(sign)) return;
@@ -63,6 +64,15 @@ export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[UTIME]) + Number(fields[UTIME + 1])) / TICKS_PER_SECOND;
+}
+
+/** The same to the nanosecond: for a process that does next to nothing (/proc/pid/task/tid/schedstat). */
+export function fineCpuSeconds(pid: number): number {
+  const tasks = `/proc/${pid}/task`;
+  const nanoseconds = readdirSync(tasks).map((tid) =>
+    Number(readFileSync(`${tasks}/${tid}/schedstat`, 'utf8').split(' ', 1)[0]),
+  );
+  return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e9;
 }
 
 /** Time that all processors of the machine together have not been idle since it started, seconds (/proc/stat). */

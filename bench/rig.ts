@@ -1,3 +1,4 @@
+import type { Crowd } from './crowd.ts';
 import type { Pace } from './pace.ts';
 
 /**
@@ -23,6 +24,8 @@ export interface Rig {
   readonly misbehave?: () => Promise<EndMisbehaviour>;
   /** Where a capture runs: frames it has written and lost so far */
   readonly captured?: () => Promise<CaptureCounts>;
+  /** Ports beside the two ends, for rigs that have many */
+  readonly crowd?: Crowd;
 }
 
 /** Ends it, and gives what was seen of it, figures by name. */
@@ -48,7 +51,8 @@ export type RigName =
   | ManyRigName
   | IsolationRigName
   | ControlRigName
-  | KernelRigName;
+  | KernelRigName
+  | ScaleRigName;
 
 /** Between two guests; `-mtu` with one of 65,520 bytes, `-plain` without their offloads */
 export type L2RigName =
@@ -98,6 +102,12 @@ export type IsolationRigName =
  * The kernel as users have it: a bridge with br_netfilter and rules as Docker makes them, a port of the loopback by DNAT
  */
 export type KernelRigName = 'bridge-docker' | 'dnat';
+
+/** How many ports there are beside the two that carry the load */
+export type Ports = 1 | 10 | 100 | 1000;
+
+/** Between two guests, as in the l2 set, with idle TAPs beside them */
+export type ScaleRigName = `${'tapswitch' | 'bridge'}-${Ports}`;
 
 /** A daemon with many VMs */
 export type ControlRigName = 'daemon';

@@ -10,6 +10,7 @@ import { KERNEL_RIGS } from './rigs-kernel.ts';
 import { L2_RIGS } from './rigs-l2.ts';
 import { MANY_RIGS } from './rigs-many.ts';
 import { NAT_RIGS } from './rigs-nat.ts';
+import { SCALE_RIGS } from './rigs-scale.ts';
 
 const RIGS: Readonly<Record<RigName, Build>> = {
   ...L2_RIGS,
@@ -20,6 +21,7 @@ const RIGS: Readonly<Record<RigName, Build>> = {
   ...ISOLATION_RIGS,
   ...KERNEL_RIGS,
   ...CONTROL_RIGS,
+  ...SCALE_RIGS,
 };
 
 /** Builds the rig of that name; `undo` learns how to remove it. */

@@ -7,6 +7,7 @@ import { ISOLATION } from './isolation.ts';
 import { L2 } from './l2.ts';
 import { NAT } from './nat.ts';
 import type { Row } from './row.ts';
+import { QUICK_SCALE, SCALE } from './scale.ts';
 
 export const SETS: Readonly<Record<string, readonly Row[]>> = {
   l2: L2,
@@ -16,10 +17,11 @@ export const SETS: Readonly<Record<string, readonly Row[]>> = {
   forward: FORWARD,
   nat: NAT,
   control: CONTROL,
+  scale: SCALE,
 };
 
 /** What `--quick` has of sets that are not among its dozen, where these are named */
-export const QUICK_IN_SETS: readonly string[] = ['control.put', 'control.put.alone'];
+export const QUICK_IN_SETS: readonly string[] = ['control.put', 'control.put.alone', ...QUICK_SCALE];
 
 /** One of each kind of traffic on each way through the switch: three samples of a second stay under 4 minutes */
 export const QUICK_ROWS: readonly string[] = [

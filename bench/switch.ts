@@ -16,6 +16,8 @@ export interface SwitchSetup {
   readonly fastPath?: 'auto' | 'off';
   /** A capture that runs from the start, its file written to nowhere */
   readonly capture?: CaptureOptions;
+  /** Time it may take until its VMs are attached */
+  readonly timeoutMs?: number;
 }
 
 /** Guests as VMs of the configuration, each under its interface's name. */
@@ -33,11 +35,16 @@ export function vmsOf(guests: readonly BenchGuest[], extra: Partial<Vms[string]>
  */
 export function startSwitch(
   host: string,
-  { vms, network, fastPath = 'auto', capture }: SwitchSetup,
+  { vms, network, fastPath = 'auto', capture, timeoutMs }: SwitchSetup,
 ): Promise<ChildProcess> {
   const networks = { default: { subnet: SUBNET, gateway: GATEWAY, ...network } };
   const config = { networks, vms, guard: 'required', fastPath };
   const program = join(dirname(fileURLToPath(import.meta.url)), 'switch-process.js');
   const options = capture === undefined ? [] : [JSON.stringify(capture)];
-  return startProgram(host, [process.execPath, program, JSON.stringify(config), ...options], 'ready');
+  return startProgram(
+    host,
+    [process.execPath, program, JSON.stringify(config), ...options],
+    'ready',
+    timeoutMs,
+  );
 }

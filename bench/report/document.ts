@@ -2,7 +2,8 @@
 import { type Baseline, kindOf } from '../baseline.ts';
 import type { About } from '../header.ts';
 import type { Result } from '../measure.ts';
-import { latencyPlot, scalingPlot, throughputPlot } from './plots.ts';
+import { latencyPlot, throughputPlot } from './plots.ts';
+import { scalingPlot } from './scaling.ts';
 
 const INTRODUCTION = `# Benchmarks
 

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { type Baseline, readBaselines } from '../../bench/baseline.ts';
 import type { About } from '../../bench/header.ts';
 import { reportOf, withHeadline } from '../../bench/report/document.ts';
-import { latencyPlot, scalingPlot, throughputPlot } from '../../bench/report/plots.ts';
+import { latencyPlot, throughputPlot } from '../../bench/report/plots.ts';
+import { scalingPlot } from '../../bench/report/scaling.ts';
 import { decades, ticks } from '../../bench/report/svg.ts';
 import { resultOf } from './result.ts';
 
@@ -107,9 +108,38 @@ describe('plots', () => {
     expect(latencyPlot([rtt])!.match(/<circle /g)).toHaveLength(6);
   });
 
-  test('scaling -> a curve with a point for each number of ports', () => {
-    const [, points] = /<polyline points="([^"]*)"/.exec(scalingPlot(scale)!)!;
-    expect(points!.split(' ')).toHaveLength(3);
+  const curves = (plot: string) =>
+    [...plot.matchAll(/<polyline points="([^"]*)"/g)].map(([, points]) =>
+      points!.split(' ').map((point) => point.split(',').map(Number) as [number, number]),
+    );
+
+  test('scaling -> the ratio at each number of ports, from few to many, less of it lower', () => {
+    const [curve, ...rest] = curves(
+      scalingPlot([
+        resultOf(0.5, { name: 'scale.tcp.1000' }),
+        resultOf(1, { name: 'scale.tcp.1' }),
+        resultOf(1, { name: 'scale.tcp.10' }),
+      ])!,
+    );
+    expect(rest).toEqual([]);
+    const [[x1, y1], [x10, y10], [x1000, y1000]] = curve as [
+      [number, number],
+      [number, number],
+      [number, number],
+    ];
+    expect((x1000 - x1) / (x10 - x1)).toBeCloseTo(3, 2);
+    expect(y10).toBe(y1);
+    expect(y1000).toBeGreaterThan(y1);
+  });
+
+  test('scaling -> attaching, which has no ratio, as a diagram of its own', () => {
+    const attach = [1, 10].map((ports) => {
+      const { ratio, reference, ...row } = resultOf(1, { name: `scale.attach.${ports}`, unit: 'ms' });
+      return row;
+    });
+    const plot = scalingPlot([...scale, ...attach, resultOf(1, { name: 'scale.mem', unit: 'bytes' })])!;
+    expect(curves(plot).map((points) => points.length)).toEqual([3, 2]);
+    expect(plot).toContain('p50, ms');
   });
 
   test('nothing to show -> no plot', () => {
