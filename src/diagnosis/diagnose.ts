@@ -2,14 +2,13 @@
  * Collects the facts about one VM and has them decided: what the kernel and the switch know first, then, at once, the
  * questions to the guest. Nothing is changed; it takes under three seconds.
  */
-import { readFileSync } from 'node:fs';
-import { findTapHolder } from '../engine/holder.ts';
 import { within, withLinks } from '../engine/namespace.ts';
 import type { PortState } from '../index.ts';
 import { type GuardKind, guarded } from '../port/guard.ts';
 import { parseIpv4 } from '../wire/ipv4.ts';
 import { type Decision, decide } from './decide.ts';
-import type { Facts, HolderFacts, TapFacts } from './facts.ts';
+import type { Facts, TapFacts } from './facts.ts';
+import { seeHolder } from './holder.ts';
 import { openProbe, type ProbeResult, probe } from './probe.ts';
 import { askService, type Dial } from './service.ts';
 
@@ -51,20 +50,6 @@ function seeTap(name: string, netns: string | undefined): SeenTap | undefined {
     // Its namespace is gone, and it with that.
     return undefined;
   }
-}
-
-/** A letter of proc(5), `?` where it cannot be read. */
-function stateOf(pid: number): string {
-  try {
-    return /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '?';
-  } catch {
-    return '?';
-  }
-}
-
-function seeHolder(name: string): HolderFacts | undefined {
-  const holder = findTapHolder(name);
-  return holder && { ...holder, state: stateOf(holder.pid) };
 }
 
 function seeGuard({ guard, netns, tap }: Subject): Facts['guard'] {

@@ -53,7 +53,8 @@ function frame(bytes: number): { data: Buffer; view: DataView } {
   return { data, view: new DataView(data.buffer, data.byteOffset, data.length) };
 }
 
-function arpRequest({ gateway, ip }: ProbeTarget): Buffer {
+/** Who has `ip`, tell `gateway`; with `gateway` 0 nobody notes the sender (RFC 5227). */
+export function arpRequest({ gateway, ip }: ProbeTarget): Buffer {
   const { data, view } = frame(arp.ARP_BYTES);
   const [high, low] = [GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW];
   ethernet.writeHeader(
@@ -83,13 +84,19 @@ function echoRequest({ gateway, ip }: ProbeTarget, mac: string): Buffer {
   return data;
 }
 
-/** MAC that claims `ip` in this frame: an answer, or an announcement. */
-function claim(view: DataView, ip: number): string | undefined {
+export interface Claim {
+  /** int32 */
+  readonly ip: number;
+  readonly mac: string;
+}
+
+/** What the sender of an ARP frame claims: an answer, a question or an announcement. */
+export function claimOf(view: DataView): Claim | undefined {
   if (view.byteLength < PAYLOAD || ethernet.etherType(view, VNET_HEADER_BYTES) !== ethernet.ETHERTYPE_ARP)
     return undefined;
   if (!arp.check(view, PAYLOAD, view.byteLength - PAYLOAD)) return undefined;
-  if (arp.senderAddress(view, PAYLOAD) !== (ip | 0)) return undefined;
-  return formatMac(macOf(arp.senderHigh(view, PAYLOAD), arp.senderLow(view, PAYLOAD)));
+  const mac = formatMac(macOf(arp.senderHigh(view, PAYLOAD), arp.senderLow(view, PAYLOAD)));
+  return { ip: arp.senderAddress(view, PAYLOAD), mac };
 }
 
 function isEchoReply(view: DataView, ip: number): boolean {
@@ -104,7 +111,11 @@ function isEchoReply(view: DataView, ip: number): boolean {
 }
 
 /** Hands `seen` what has arrived, until it says it has enough or the time is over. */
-async function listen(fd: number, patienceMs: number, seen: (view: DataView) => boolean): Promise<boolean> {
+export async function listen(
+  fd: number,
+  patienceMs: number,
+  seen: (view: DataView) => boolean,
+): Promise<boolean> {
   const data = Buffer.alloc(FRAME_BYTES);
   const until = performance.now() + patienceMs;
   for (;;) {
@@ -120,8 +131,8 @@ async function listen(fd: number, patienceMs: number, seen: (view: DataView) => 
 async function askArp(fd: number, target: ProbeTarget): Promise<ArpFacts> {
   const macs = new Set<string>();
   const note = (view: DataView): void => {
-    const mac = claim(view, target.ip);
-    if (mac !== undefined) macs.add(mac);
+    const claim = claimOf(view);
+    if (claim?.ip === (target.ip | 0)) macs.add(claim.mac);
   };
   const request = arpRequest(target);
   if (send(fd, request, request.length, MSG_DONTWAIT) < 0) return { outcome: 'unasked', macs: [] };

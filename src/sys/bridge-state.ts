@@ -62,6 +62,8 @@ export interface BridgeSettings {
 export interface BridgeLink extends Link {
   readonly port: BridgePort | undefined;
   readonly bridge: BridgeSettings | undefined;
+  /** Index of the interface it stands on (of a VLAN or macvlan), 0 for none */
+  readonly lower: number;
 }
 
 export interface PortVlan {
@@ -107,6 +109,7 @@ export function parseBridgeLink(received: NetlinkMessage): BridgeLink | undefine
     // Of another kind of master (a bond, Open vSwitch) the data would mean something else: the caller sees the kind.
     port: link.master === 0 ? undefined : parsePort(info.get(IFLA_INFO_SLAVE_DATA)),
     bridge: link.kind === 'bridge' ? parseSettings(info.get(IFLA_INFO_DATA)) : undefined,
+    lower: readNumber(attributes.get(IFLA.link)) ?? 0,
   };
 }
 

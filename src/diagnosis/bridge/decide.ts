@@ -176,10 +176,14 @@ function forwardingHop({ tapPort, heard, forwarding, forwardingAfter, tapName }:
   return ok(isKnown ? `${mac} is known on ${tapName}` : `${mac} is not known, and flooded`);
 }
 
-function peerHop({ peer }: BridgePathFacts): Finding {
+function peerHop({ peer, heard }: BridgePathFacts): Finding {
   if (peer === undefined) return skipped('the host is the other end');
   const { ip, port, mac } = peer;
-  if (port === undefined) return failed('PEER_SILENT', `no answer to who has ${ip}`);
+  if (port === undefined) {
+    const { unaskedPorts } = heard;
+    if (unaskedPorts > 0) return failed('PROBE_FAILED', `${unaskedPorts} ports were not asked for ${ip}`);
+    return failed('PEER_SILENT', `no answer to who has ${ip}`);
+  }
   return ok(`${ip} is at ${mac} on ${port.name}`);
 }
 

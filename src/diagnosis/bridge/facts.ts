@@ -64,6 +64,8 @@ export interface HeardFacts {
   readonly arp: ArpFacts;
   /** Other ports of the bridge on which somebody answers for the guest's address, or with the guest's MAC */
   readonly elsewhere: readonly { readonly port: string; readonly mac: string; readonly ip: string }[];
+  /** Other ports that were not asked, since there are too many */
+  readonly unaskedPorts: number;
 }
 
 export interface BridgePathFacts {

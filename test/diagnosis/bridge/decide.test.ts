@@ -46,7 +46,7 @@ const healthy: BridgePathFacts = {
   bridge: BRIDGE,
   tapPort: PORT,
   guard: undefined,
-  heard: { arp: ANSWER, elsewhere: [] },
+  heard: { arp: ANSWER, elsewhere: [], unaskedPorts: 0 },
   forwarding: [KNOWN],
   forwardingAfter: [KNOWN],
   peer: undefined,
@@ -83,7 +83,9 @@ const filtering = (vlans: PortFacts['vlans']) => ({
   bridge: { ...BRIDGE, vlanFiltering: true },
   tapPort: { ...PORT, vlans },
 });
-const hears = (elsewhere: BridgePathFacts['heard']['elsewhere']) => ({ heard: { arp: ANSWER, elsewhere } });
+const hears = (elsewhere: BridgePathFacts['heard']['elsewhere']) => ({
+  heard: { arp: ANSWER, elsewhere, unaskedPorts: 0 },
+});
 const withNf = { ...BRIDGE, callIptables: true };
 
 const rows: [string, Partial<BridgePathFacts>][] = [
@@ -104,9 +106,12 @@ const rows: [string, Partial<BridgePathFacts>][] = [
   ['VLAN_MISMATCH', filtering([])],
   ['VLAN_MISMATCH', filtering([{ id: 2, pvid: true, untagged: true }])],
   ['VLAN_MISMATCH', filtering([{ id: 1, pvid: true, untagged: false }])],
-  ['GUEST_SILENT', { heard: { arp: { outcome: 'silent', macs: [] }, elsewhere: [] } }],
-  ['PROBE_FAILED', { heard: { arp: { outcome: 'unasked', macs: [] }, elsewhere: [] } }],
-  ['ADDRESS_DUPLICATE', { heard: { arp: { outcome: 'answered', macs: [MAC, OTHER] }, elsewhere: [] } }],
+  ['GUEST_SILENT', { heard: { arp: { outcome: 'silent', macs: [] }, elsewhere: [], unaskedPorts: 0 } }],
+  ['PROBE_FAILED', { heard: { arp: { outcome: 'unasked', macs: [] }, elsewhere: [], unaskedPorts: 0 } }],
+  [
+    'ADDRESS_DUPLICATE',
+    { heard: { arp: { outcome: 'answered', macs: [MAC, OTHER] }, elsewhere: [], unaskedPorts: 0 } },
+  ],
   ['ADDRESS_DUPLICATE', hears([{ port: 'fc-b', mac: OTHER, ip: '10.1.0.11' }])],
   ['MAC_DUPLICATE', hears([{ port: 'fc-b', mac: MAC, ip: '10.1.0.12' }])],
   ['MAC_DUPLICATE', { bridge: { ...BRIDGE, mac: MAC } }],
@@ -117,6 +122,13 @@ const rows: [string, Partial<BridgePathFacts>][] = [
   ['FLOOD_OFF', { tapPort: { ...PORT, broadcastFlood: false } }],
   ['FLOOD_OFF', { tapPort: { ...PORT, unicastFlood: false, learning: false }, forwardingAfter: [] }],
   ['PEER_SILENT', { peer: { ip: '10.1.0.12', port: undefined, mac: undefined } }],
+  [
+    'PROBE_FAILED',
+    {
+      peer: { ip: '10.1.0.12', port: undefined, mac: undefined },
+      heard: { arp: ANSWER, elsewhere: [], unaskedPorts: 3 },
+    },
+  ],
   [
     'PORTS_ISOLATED',
     { tapPort: { ...PORT, isolated: true }, peer: { ...PEER, port: { ...PEER.port, isolated: true } } },
