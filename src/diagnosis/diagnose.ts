@@ -3,18 +3,17 @@
  * questions to the guest, its port and the name servers; last, what depends on their answers. Nothing is changed; it
  * takes under three seconds.
  */
-import { readFileSync } from 'node:fs';
 import type { DnsUpstream } from '../config/dns.ts';
 import { parseIp } from '../config/ip.ts';
 import type { NetworkConfig } from '../config/resolve.ts';
 import type { Subnet } from '../config/subnet.ts';
-import { findTapHolder } from '../engine/holder.ts';
 import { within, withLinks } from '../engine/namespace.ts';
 import type { PortState } from '../index.ts';
 import { type GuardKind, guarded } from '../port/guard.ts';
 import { formatIpv4, parseIpv4 } from '../wire/ipv4.ts';
 import { type Decision, decide } from './decide.ts';
-import type { Facts, HolderFacts, HostWayFacts, TapFacts, TcpFacts } from './facts.ts';
+import type { Facts, HostWayFacts, TapFacts, TcpFacts } from './facts.ts';
+import { seeHolder } from './holder.ts';
 import { reachFromHost, seeRoute } from './host-way.ts';
 import { askNameServers } from './name-servers.ts';
 import { openProbe, type ProbeResult, probe, UNASKED } from './probe.ts';
@@ -64,20 +63,6 @@ function seeTap(name: string, netns: string | undefined): SeenTap | undefined {
     // Its namespace is gone, and it with that.
     return undefined;
   }
-}
-
-/** A letter of proc(5), `?` where it cannot be read. */
-function stateOf(pid: number): string {
-  try {
-    return /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '?';
-  } catch {
-    return '?';
-  }
-}
-
-function seeHolder(name: string, netns: string | undefined): HolderFacts | undefined {
-  const holder = findTapHolder(name, netns);
-  return holder && { ...holder, state: stateOf(holder.pid) };
 }
 
 function seeGuard({ guard, netns, tap }: Subject): Facts['guard'] {

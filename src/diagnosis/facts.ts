@@ -1,15 +1,18 @@
 /** What is known of the way to a VM: all that a verdict rests on, and nothing of how it was found out. */
 
 /** The interface as the kernel shows it. */
-export interface TapFacts {
+export interface LinkFacts {
   readonly kind: string;
   readonly ethernet: boolean;
   readonly up: boolean;
   readonly carrier: boolean;
-  /** Bytes */
-  readonly mtu: number;
   /** Name of the bridge or bond it belongs to */
   readonly master?: string | undefined;
+}
+
+export interface TapFacts extends LinkFacts {
+  /** Bytes */
+  readonly mtu: number;
 }
 
 export interface HolderFacts {

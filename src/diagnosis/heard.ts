@@ -11,6 +11,21 @@ import * as ndp from '../wire/ndp.ts';
 import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
 import { ECHO_ID, PAYLOAD } from './questions.ts';
 
+export interface Claim {
+  /** int32 */
+  readonly ip: number;
+  readonly mac: string;
+}
+
+/** What the sender of an ARP frame claims, in an answer, a question or an announcement; undefined for other frames. */
+export function claimOf(view: DataView): Claim | undefined {
+  if (view.byteLength < PAYLOAD || ethernet.etherType(view, VNET_HEADER_BYTES) !== ethernet.ETHERTYPE_ARP)
+    return undefined;
+  if (!arp.check(view, PAYLOAD, view.byteLength - PAYLOAD)) return undefined;
+  const mac = formatMac(macOf(arp.senderHigh(view, PAYLOAD), arp.senderLow(view, PAYLOAD)));
+  return { ip: arp.senderAddress(view, PAYLOAD), mac };
+}
+
 export class Heard {
   /** MACs that claimed the address, in an answer or an announcement */
   readonly macs: Set<string> = new Set();
@@ -45,9 +60,9 @@ export class Heard {
   }
 
   #arp(view: DataView): void {
-    if (!arp.check(view, PAYLOAD, view.byteLength - PAYLOAD)) return;
-    if (arp.senderAddress(view, PAYLOAD) !== this.#ip) return;
-    this.macs.add(formatMac(macOf(arp.senderHigh(view, PAYLOAD), arp.senderLow(view, PAYLOAD))));
+    const claim = claimOf(view);
+    if (claim?.ip !== this.#ip) return;
+    this.macs.add(claim.mac);
     if (arp.operation(view, PAYLOAD) === arp.ARP_REQUEST) this.asksFor.add(arp.targetAddress(view, PAYLOAD));
   }
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { within } from '../engine/namespace.ts';
-import { SysError } from '../sys/errno.ts';
+import { lookUpRoute } from '../sys/route-lookup.ts';
 import { withRouteSocket } from '../sys/rtnetlink.ts';
 import type { HostWayFacts, Outcome } from './facts.ts';
 
@@ -16,17 +16,12 @@ export interface HostPortPlace {
 
 /** Interface that the host's packets to `ip` leave by; undefined where no route lets them. */
 export function seeRoute({ netns }: HostPortPlace, ip: string): HostWayFacts['leavesBy'] {
-  try {
-    return within(netns, () =>
-      withRouteSocket((routes) => {
-        const link = routes.linkByIndex(routes.routeTo(ip).index);
-        return link && { name: link.name, kind: link.kind };
-      }),
-    );
-  } catch (error) {
-    if (error instanceof SysError) return undefined;
-    throw error;
-  }
+  return within(netns, () => {
+    const found = lookUpRoute(ip);
+    if (typeof found === 'string') return undefined;
+    const link = withRouteSocket((routes) => routes.linkByIndex(found.index));
+    return link && { name: link.name, kind: link.kind };
+  });
 }
 
 /** Opens a connection as any program of the host would; a refusal has come from the guest, too. */

@@ -65,10 +65,28 @@ export function openProbe(index: number): number {
   return openPacketSocket(index, BUFFER_BYTES);
 }
 
+/** Hands `seen` what has arrived, until it says it has enough or the time is over. */
+export async function listen(
+  fd: number,
+  patienceMs: number,
+  seen: (view: DataView) => boolean,
+): Promise<void> {
+  const room = Buffer.alloc(FRAME_BYTES);
+  const until = performance.now() + patienceMs;
+  for (;;) {
+    for (;;) {
+      const bytes = recv(fd, room, FRAME_BYTES, MSG_DONTWAIT);
+      if (bytes <= 0) break;
+      if (seen(new DataView(room.buffer, room.byteOffset, bytes))) return;
+    }
+    if (performance.now() >= until) return;
+    await sleep(POLL_MS);
+  }
+}
+
 class Conversation {
   readonly heard: Heard;
   readonly #fd: number;
-  readonly #room = Buffer.alloc(FRAME_BYTES);
 
   constructor(fd: number, { ip, ip6 }: ProbeTarget) {
     this.#fd = fd;
@@ -81,17 +99,11 @@ class Conversation {
   }
 
   /** Listens until all is heard that was waited for, or the time is over. */
-  async listen(patienceMs: number, isEnough: (heard: Heard) => boolean): Promise<void> {
-    const until = performance.now() + patienceMs;
-    for (;;) {
-      for (;;) {
-        const bytes = recv(this.#fd, this.#room, FRAME_BYTES, MSG_DONTWAIT);
-        if (bytes <= 0) break;
-        this.heard.note(new DataView(this.#room.buffer, this.#room.byteOffset, bytes));
-      }
-      if (isEnough(this.heard) || performance.now() >= until) return;
-      await sleep(POLL_MS);
-    }
+  listen(patienceMs: number, isEnough: (heard: Heard) => boolean): Promise<void> {
+    return listen(this.#fd, patienceMs, (view) => {
+      this.heard.note(view);
+      return isEnough(this.heard);
+    });
   }
 }
 

@@ -33,7 +33,7 @@ function frame(bytes: number): { data: Buffer; view: DataView } {
   return { data, view: new DataView(data.buffer, data.byteOffset, data.length) };
 }
 
-/** Who has `ip`? (RFC 826). Addresses are uint32 or int32. */
+/** Who has `ip`, tell `gateway` (RFC 826); told 0, nobody notes the sender (RFC 5227). Addresses are uint32 or int32. */
 export function arpRequest(gateway: number, ip: number): Buffer {
   const { data, view } = frame(arp.ARP_BYTES);
   const [high, low] = [GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW];

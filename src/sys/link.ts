@@ -51,7 +51,8 @@ export interface Link {
   readonly peerIndex: number;
 }
 
-function macText(address: Uint8Array | undefined): string {
+/** Text of a hardware address, lower-case with colons; '' for none. */
+export function macText(address: Uint8Array | undefined): string {
   return address === undefined ? '' : Array.from(address, (n) => n.toString(16).padStart(2, '0')).join(':');
 }
 

@@ -30,12 +30,9 @@ import {
   attribute,
   concat,
   message,
-  type NetlinkMessage,
   NLM_F_CREATE,
   NLM_F_EXCL,
   nested,
-  parseAttributes,
-  readNumber,
   text,
   u8,
   u16,
@@ -49,7 +46,6 @@ export { type LinkEvent, LinkMonitor } from './link-monitor.ts';
 const NETLINK_ROUTE = 0;
 const RTM_GETLINK = 18;
 const RTM_NEWROUTE = 24;
-const RTM_GETROUTE = 26;
 
 const IFNAMSIZ = 16;
 const RTEXT_FILTER_SKIP_STATS = 8;
@@ -60,7 +56,6 @@ const IFLA_BR_VLAN_DEFAULT_PVID = 39;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IN6_ADDR_GEN_MODE_NONE = 1;
 
-const RTMSG_BYTES = 12;
 const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
@@ -102,14 +97,6 @@ export interface Route {
   readonly gateway?: string;
   /** Interface to leave by */
   readonly index?: number;
-}
-
-/** Where a packet goes next. */
-export interface Hop {
-  /** Interface it leaves by */
-  readonly index: number;
-  /** To a router, not to the destination itself */
-  readonly viaGateway: boolean;
 }
 
 function ifinfomsg(index = 0, flags = 0, change = 0): Uint8Array {
@@ -264,18 +251,6 @@ export class RouteSocket {
     this.#socket.request(operation, addressMessage(type, flags, index, addressAndPrefix));
   }
 
-  /**
-   * Where a packet of the host's own to `address` goes, as the kernel decides it.
-   * @throws SysError ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL where no route lets it
-   */
-  routeTo(address: string): Hop {
-    const to = addressBytes(address);
-    const header = new Uint8Array(RTMSG_BYTES);
-    header.set([addressFamily(to), 8 * to.length]);
-    const request = message(RTM_GETROUTE, 0, header, [attribute(RTA_DST, to)]);
-    return parseRoute(this.#socket.get(`look up the route to ${address}`, request));
-  }
-
   /** Adds a route to the main table. Throws SysError EEXIST where the destination has one. */
   addRoute({ destination, gateway, index }: Route): void {
     const via = gateway === undefined ? undefined : addressBytes(gateway);
@@ -304,12 +279,6 @@ export class RouteSocket {
     const request = message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, header, attributes);
     this.#socket.request(`add route to ${destination}`, request);
   }
-}
-
-function parseRoute({ payload }: NetlinkMessage): Hop {
-  const attributes = parseAttributes(payload.subarray(RTMSG_BYTES));
-  const via = attributes.get(RTA_GATEWAY);
-  return { index: readNumber(attributes.get(RTA_OIF)) ?? 0, viaGateway: via !== undefined };
 }
 
 /** Runs `work`, which must be synchronous, with a socket of the thread's namespace. */
