@@ -6,6 +6,7 @@ import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
 import { diagnoseCommand } from './diagnose.ts';
 import { doctorCommand } from './doctor.ts';
+import { extcapCommand } from './extcap.ts';
 import { forwardCommand } from './forward.ts';
 import { liveCommands } from './live.ts';
 import { tableCommands } from './tables.ts';
@@ -35,6 +36,7 @@ export function createProgram(version: string): Command {
     diagnoseCommand(),
     captureCommand(),
     traceCommand(),
+    extcapCommand(version),
     configCommand(),
     doctorCommand(),
     completionCommand(),
