@@ -8,16 +8,19 @@ import type { Row } from './row.ts';
 
 const PEERS: readonly RigName[] = ['dnat', 'pasta', 'socat', 'slirp4netns'];
 
+/** Of streams: pasta's way without splicing, and a socket to a socket, whatever lies between */
+const STREAM_PEERS: readonly RigName[] = [...PEERS, 'pasta-tap', 'loopback'];
+
 const tcpIn = tcp(1);
 const tcpOut = tcp(1, 'down');
 
-const veth = (name: string, load: Load, limits?: Limits): Row => ({
+const veth = (name: string, load: Load, limits?: Limits, peers = PEERS): Row => ({
   name,
   load,
   subjects: [['', 'forward']],
   reference: 'direct',
   beside: [],
-  peers: PEERS,
+  peers,
   ...(limits === undefined ? {} : { limits: { '': limits } }),
 });
 
@@ -39,8 +42,8 @@ const memory = (name: string, load: Load): Row => ({
 });
 
 export const FORWARD: readonly Row[] = [
-  veth('forward.tcp.in', tcpIn, { warn: 0.5, fail: 0.08 }),
-  veth('forward.tcp.out', tcpOut, { warn: 0.45, fail: 0.08 }),
+  veth('forward.tcp.in', tcpIn, { warn: 0.5, fail: 0.08 }, STREAM_PEERS),
+  veth('forward.tcp.out', tcpOut, { warn: 0.45, fail: 0.08 }, STREAM_PEERS),
   veth('forward.tcp.4', tcp(4), { warn: 0.4, fail: 0.05 }),
   veth('forward.tcp.out.4', tcp(4, 'down'), { warn: 0.4, fail: 0.05 }),
   veth('forward.crr.1', connectionRate(1), { warn: 0.4, fail: 0.05 }),

@@ -5,10 +5,10 @@ import { inNamespace } from '../src/sys/netns.ts';
 import type { Undo } from './rig.ts';
 
 const OUTSIDE_LINK = 'outside0';
-const OUTSIDE_HOST = '203.0.113.1';
 const OUTSIDE_PREFIX = 24;
 
-/** The server that is no guest, and its network (TEST-NET-3, RFC 5737) */
+/** The host, the server that is no guest, and their network (TEST-NET-3, RFC 5737) */
+export const OUTSIDE_HOST = '203.0.113.1';
 export const OUTSIDE = '203.0.113.2';
 export const OUTSIDE_SUBNET = `203.0.113.0/${OUTSIDE_PREFIX}`;
 

@@ -20,6 +20,7 @@ const PROGRAMS: Readonly<Partial<Record<RigName, string>>> = {
   'bridge-docker': 'iptables-restore',
   socat: 'socat',
   pasta: 'pasta',
+  'pasta-tap': 'pasta',
   'pasta-out': 'pasta',
   slirp4netns: 'slirp4netns',
   'slirp4netns-out': 'slirp4netns',
@@ -53,7 +54,8 @@ function scratchFolder(): string {
 }
 
 /**
- * Loopback to loopback, spliced: `in` from the host's to the guest's, `out` the other way; gives its process. It may
+ * Loopback to loopback, spliced: `in` from the host's to the guest's, `out` the other way; over a TAP what comes to the
+ * host's ports from elsewhere. Gives its process. It may
  * not open a namespace by another process's descriptor, so it is given a name in a mount namespace of its own.
  */
 export async function pasta(

@@ -73,7 +73,10 @@ export type L2RigName =
 /** `tapswitch` and `datapath` with a capture running */
 export type CaptureRigName = 'captured' | 'captured-datapath';
 
-/** From the host to a guest: `direct` to its address over a bridge, the others to a forwarded port of the loopback */
+/**
+ * From the host to a guest: `direct` to its address over a bridge, the others to a forwarded port of the loopback.
+ * `pasta-tap`: from outside to a forwarded port of the host; `loopback`: from the host to itself
+ */
 export type ForwardRigName =
   | 'direct'
   | 'direct-tap'
@@ -82,6 +85,8 @@ export type ForwardRigName =
   | 'forward-memory'
   | 'socat'
   | 'pasta'
+  | 'pasta-tap'
+  | 'loopback'
   | 'slirp4netns';
 
 /** From a guest to a server outside; `pasta-out` to the host's loopback, which is what it splices */

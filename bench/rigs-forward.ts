@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createLabBridge } from '../src/lab/bridge.ts';
 import { createNamespace } from '../src/sys/netns.ts';
 import { type BenchGuest, GATEWAY_ON_BRIDGE, SERVER_NUMBER, tapGuest, vethGuest } from './guests.ts';
-import { loopbackUp, outside, roomForConnections } from './host.ts';
+import { loopbackUp, OUTSIDE_HOST, outside, roomForConnections } from './host.ts';
 import { pasta, slirp4netns, socat } from './peers.ts';
 import { stopProgram } from './processes.ts';
 import { type Build, type ForwardRigName, PORTS, type Rig, type Undo } from './rig.ts';
@@ -68,19 +68,35 @@ async function overSocat(host: string, undo: Undo): Promise<Rig> {
   return { name: 'socat', client: host, server: guest.namespace, address: LOOPBACK, pid: undefined };
 }
 
-/** A guest that has nothing but its loopback: pasta and slirp4netns make its link themselves. */
+/** No forward, no guest: what two sockets of one host reach. */
+async function overLoopback(host: string): Promise<Rig> {
+  loopbackUp(host);
+  roomForConnections(host);
+  return { name: 'loopback', client: host, server: host, address: LOOPBACK, pid: undefined };
+}
+
+/**
+ * A guest that has nothing but its loopback: pasta and slirp4netns make its link themselves. pasta splices what comes
+ * from the host's loopback; what comes `from` outside goes over the TAP.
+ */
 const unlinked =
-  (name: ForwardRigName, start: typeof pasta | typeof slirp4netns): Build =>
+  (
+    name: ForwardRigName,
+    start: typeof pasta | typeof slirp4netns,
+    from: 'host' | 'outside' = 'host',
+  ): Build =>
   async (host, undo) => {
     loopbackUp(host);
     // Both want to know which way the host goes out
-    await outside(host, undo);
+    const elsewhere = await outside(host, undo);
     const guest = createNamespace();
     undo.push(() => guest.close());
     loopbackUp(guest.path);
-    for (const namespace of [host, guest.path]) roomForConnections(namespace);
+    for (const namespace of [host, guest.path, elsewhere]) roomForConnections(namespace);
     const pid = await start(host, guest.path, Object.values(PORTS), undo);
-    return { name, client: host, server: guest.path, address: LOOPBACK, pid };
+    const ends =
+      from === 'host' ? { client: host, address: LOOPBACK } : { client: elsewhere, address: OUTSIDE_HOST };
+    return { name, ...ends, server: guest.path, pid };
   };
 
 export const FORWARD_RIGS: Readonly<Record<ForwardRigName, Build>> = {
@@ -91,5 +107,7 @@ export const FORWARD_RIGS: Readonly<Record<ForwardRigName, Build>> = {
   'forward-memory': forwardMemory,
   socat: overSocat,
   pasta: unlinked('pasta', pasta),
+  'pasta-tap': unlinked('pasta-tap', pasta, 'outside'),
+  loopback: overLoopback,
   slirp4netns: unlinked('slirp4netns', slirp4netns),
 };
