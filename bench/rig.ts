@@ -18,6 +18,13 @@ export interface Rig {
   readonly pid: number | undefined;
   /** Starts that process, after ending the one before; for rigs whose load wants one that has done nothing yet */
   readonly startAfresh?: () => Promise<number>;
+  /**
+   * Makes what moves the frames die in the midst of it; resolves once whoever starts it again has done so, or at once
+   * where it does that itself
+   */
+  readonly crash?: () => Promise<void>;
+  /** Where the client finds a server outside, for rigs that have one beside the guest */
+  readonly outside?: { readonly server: string; readonly address: string };
   /** Ports beside the two ends, for rigs that have many */
   readonly crowd?: Crowd;
 }
@@ -29,7 +36,14 @@ export const PORTS = { iperf3: 5201, connections: 7778 } as const;
  * The `-tap` rigs join guests on TAPs that a stand-in for a VMM holds; vde_switch has TAPs of its own; the others
  * veths. `datapath` is tapswitch without its fast path: every frame passes through TypeScript.
  */
-export type RigName = L2RigName | ForwardRigName | NatRigName | ControlRigName | KernelRigName | ScaleRigName;
+export type RigName =
+  | L2RigName
+  | ForwardRigName
+  | NatRigName
+  | ControlRigName
+  | KernelRigName
+  | ScaleRigName
+  | RecoveryRigName;
 
 /** Between two guests */
 export type L2RigName =
@@ -66,6 +80,9 @@ export type Ports = 1 | 10 | 100 | 1000;
 
 /** Between two guests, as in the l2 set, with idle TAPs beside them */
 export type ScaleRigName = `${'tapswitch' | 'bridge'}-${Ports}`;
+
+/** Between two guests: a switch with one worker, and a daemon that is started again */
+export type RecoveryRigName = 'tapswitch-worker' | 'datapath-worker' | 'daemon-restarted';
 
 /** A daemon with many VMs */
 export type ControlRigName = 'daemon';

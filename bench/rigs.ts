@@ -7,6 +7,7 @@ import { FORWARD_RIGS } from './rigs-forward.ts';
 import { KERNEL_RIGS } from './rigs-kernel.ts';
 import { L2_RIGS } from './rigs-l2.ts';
 import { NAT_RIGS } from './rigs-nat.ts';
+import { RECOVERY_RIGS } from './rigs-recovery.ts';
 import { SCALE_RIGS } from './rigs-scale.ts';
 
 const RIGS: Readonly<Record<RigName, Build>> = {
@@ -16,6 +17,7 @@ const RIGS: Readonly<Record<RigName, Build>> = {
   ...KERNEL_RIGS,
   ...CONTROL_RIGS,
   ...SCALE_RIGS,
+  ...RECOVERY_RIGS,
 };
 
 /** Builds the rig of that name; `undo` learns how to remove it. */

@@ -3,6 +3,7 @@ import { CONTROL } from './control.ts';
 import { FORWARD } from './forward.ts';
 import { L2 } from './l2.ts';
 import { NAT } from './nat.ts';
+import { RECOVERY } from './recovery.ts';
 import type { Row } from './row.ts';
 import { QUICK_SCALE, SCALE } from './scale.ts';
 
@@ -12,10 +13,16 @@ export const SETS: Readonly<Record<string, readonly Row[]>> = {
   nat: NAT,
   control: CONTROL,
   scale: SCALE,
+  recovery: RECOVERY,
 };
 
 /** What `--quick` has of sets that are not among its dozen, where these are named */
-export const QUICK_IN_SETS: readonly string[] = ['control.put', 'control.put.alone', ...QUICK_SCALE];
+export const QUICK_IN_SETS: readonly string[] = [
+  'control.put',
+  'control.put.alone',
+  ...QUICK_SCALE,
+  ...RECOVERY.map(({ name }) => name),
+];
 
 /** One of each kind of traffic on each way through the switch: three samples of a second stay under 4 minutes */
 export const QUICK_ROWS: readonly string[] = [

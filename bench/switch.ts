@@ -14,6 +14,7 @@ export interface SwitchSetup {
   /** What is said of the only network beyond its addresses */
   readonly network?: Partial<Network>;
   readonly fastPath?: 'auto' | 'off';
+  readonly workers?: number;
   /** Time it may take until its VMs are attached */
   readonly timeoutMs?: number;
 }
@@ -33,10 +34,16 @@ export function vmsOf(guests: readonly BenchGuest[], extra: Partial<Vms[string]>
  */
 export function startSwitch(
   host: string,
-  { vms, network, fastPath = 'auto', timeoutMs }: SwitchSetup,
+  { vms, network, fastPath = 'auto', workers, timeoutMs }: SwitchSetup,
 ): Promise<ChildProcess> {
   const networks = { default: { subnet: SUBNET, gateway: GATEWAY, ...network } };
-  const config = { networks, vms, guard: 'required', fastPath };
+  const config = {
+    networks,
+    vms,
+    guard: 'required',
+    fastPath,
+    ...(workers === undefined ? {} : { workers }),
+  };
   const program = join(dirname(fileURLToPath(import.meta.url)), 'switch-process.js');
   return startProgram(host, [process.execPath, program, JSON.stringify(config)], 'ready', timeoutMs);
 }

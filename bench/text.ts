@@ -12,5 +12,5 @@ export function readable(result: Result): string {
   const beside = others.length > 0 ? `  ${others.join(', ')}` : '';
   const noisy = result.noisy ? '  NOISY: run it again on a machine that does nothing else' : '';
   const note = result.void ? `  VOID: ${result.reason}` : '';
-  return `${name.padEnd(24)}${`${value} ${unit}`.padEnd(24)}${compared}(spread ${spread})${beside}${noisy}${note}`;
+  return `${name.padEnd(28)}${`${value} ${unit}`.padEnd(24)}${compared}(spread ${spread})${beside}${noisy}${note}`;
 }
