@@ -1,4 +1,5 @@
 import type { Crowd } from './crowd.ts';
+import type { GcLog } from './gc-log.ts';
 import type { Pace } from './pace.ts';
 
 /**
@@ -25,6 +26,8 @@ export interface Rig {
   readonly crash?: () => Promise<void>;
   /** Where the client finds a server outside, for rigs that have one beside the guest */
   readonly outside?: { readonly server: string; readonly address: string };
+  /** What that process allocates, for rigs where it says so, and the interface by which frames leave it */
+  readonly allocation?: { readonly log: GcLog; readonly host: string; readonly interfaceName: string };
   /** Ports beside the two ends, for rigs that have many */
   readonly crowd?: Crowd;
 }
@@ -43,7 +46,8 @@ export type RigName =
   | ControlRigName
   | KernelRigName
   | ScaleRigName
-  | RecoveryRigName;
+  | RecoveryRigName
+  | AllocationRigName;
 
 /** Between two guests */
 export type L2RigName =
@@ -83,6 +87,9 @@ export type ScaleRigName = `${'tapswitch' | 'bridge'}-${Ports}`;
 
 /** Between two guests: a switch with one worker, and a daemon that is started again */
 export type RecoveryRigName = 'tapswitch-worker' | 'datapath-worker' | 'daemon-restarted';
+
+/** Between two guests: `datapath` with its collections of garbage told */
+export type AllocationRigName = 'datapath-gc';
 
 /** A daemon with many VMs */
 export type ControlRigName = 'daemon';

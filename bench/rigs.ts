@@ -2,6 +2,7 @@
 import { createNamespace } from '../src/sys/netns.ts';
 import type { Pace } from './pace.ts';
 import type { Build, Rig, RigName, Undo } from './rig.ts';
+import { ALLOCATION_RIGS } from './rigs-allocation.ts';
 import { CONTROL_RIGS } from './rigs-control.ts';
 import { FORWARD_RIGS } from './rigs-forward.ts';
 import { KERNEL_RIGS } from './rigs-kernel.ts';
@@ -18,6 +19,7 @@ const RIGS: Readonly<Record<RigName, Build>> = {
   ...CONTROL_RIGS,
   ...SCALE_RIGS,
   ...RECOVERY_RIGS,
+  ...ALLOCATION_RIGS,
 };
 
 /** Builds the rig of that name; `undo` learns how to remove it. */

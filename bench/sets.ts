@@ -1,4 +1,5 @@
 /** Every set of rows by its name, and the dozen of `--quick`. */
+import { ALLOCATION } from './allocation.ts';
 import { CONTROL } from './control.ts';
 import { FORWARD } from './forward.ts';
 import { L2 } from './l2.ts';
@@ -14,6 +15,7 @@ export const SETS: Readonly<Record<string, readonly Row[]>> = {
   control: CONTROL,
   scale: SCALE,
   recovery: RECOVERY,
+  alloc: ALLOCATION,
 };
 
 /** What `--quick` has of sets that are not among its dozen, where these are named */
@@ -21,7 +23,7 @@ export const QUICK_IN_SETS: readonly string[] = [
   'control.put',
   'control.put.alone',
   ...QUICK_SCALE,
-  ...RECOVERY.map(({ name }) => name),
+  ...[...RECOVERY, ...ALLOCATION].map(({ name }) => name),
 ];
 
 /** One of each kind of traffic on each way through the switch: three samples of a second stay under 4 minutes */

@@ -15,6 +15,8 @@ export interface SwitchSetup {
   readonly network?: Partial<Network>;
   readonly fastPath?: 'auto' | 'off';
   readonly workers?: number;
+  /** Options of Node.js */
+  readonly node?: readonly string[];
   /** Time it may take until its VMs are attached */
   readonly timeoutMs?: number;
 }
@@ -34,7 +36,7 @@ export function vmsOf(guests: readonly BenchGuest[], extra: Partial<Vms[string]>
  */
 export function startSwitch(
   host: string,
-  { vms, network, fastPath = 'auto', workers, timeoutMs }: SwitchSetup,
+  { vms, network, fastPath = 'auto', workers, node = [], timeoutMs }: SwitchSetup,
 ): Promise<ChildProcess> {
   const networks = { default: { subnet: SUBNET, gateway: GATEWAY, ...network } };
   const config = {
@@ -45,5 +47,5 @@ export function startSwitch(
     ...(workers === undefined ? {} : { workers }),
   };
   const program = join(dirname(fileURLToPath(import.meta.url)), 'switch-process.js');
-  return startProgram(host, [process.execPath, program, JSON.stringify(config)], 'ready', timeoutMs);
+  return startProgram(host, [process.execPath, ...node, program, JSON.stringify(config)], 'ready', timeoutMs);
 }
