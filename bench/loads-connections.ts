@@ -23,7 +23,11 @@ const SETTLE_MS = 500;
 const tool = (...args: readonly string[]): string[] => [ownTool('connections'), ...args];
 
 /** Runs `work` while the server of these loads runs at the rig's end. */
-async function served<T>(rig: Rig, processor: number | undefined, work: () => Promise<T>): Promise<T> {
+export async function served<T>(
+  rig: Pick<Rig, 'server'>,
+  processor: number | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
   const command = tool('serve', PORT);
   const pinnedTo = processor === undefined ? command : pinned(processor, command);
   const server = await startProgram(rig.server, pinnedTo, 'ready');

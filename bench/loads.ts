@@ -46,7 +46,8 @@ export const tcp = (streams: number, direction: 'up' | 'down' = 'up'): Load => (
   },
 });
 
-async function outputOf(child: ChildProcess): Promise<string> {
+/** What a program prints next, rejects after 10 s. */
+export async function outputOf(child: ChildProcess): Promise<string> {
   const [text] = (await once(child.stdout!, 'data', { signal: AbortSignal.timeout(10_000) })) as [string];
   return text;
 }

@@ -1,4 +1,5 @@
 import type { Crowd } from './crowd.ts';
+import type { GcLog } from './gc-log.ts';
 import type { Pace } from './pace.ts';
 
 /**
@@ -24,6 +25,15 @@ export interface Rig {
   readonly misbehave?: () => Promise<EndMisbehaviour>;
   /** Where a capture runs: frames it has written and lost so far */
   readonly captured?: () => Promise<CaptureCounts>;
+  /**
+   * Makes what moves the frames die in the midst of it; resolves once whoever starts it again has done so, or at once
+   * where it does that itself
+   */
+  readonly crash?: () => Promise<void>;
+  /** Where the client finds a server outside, for rigs that have one beside the guest */
+  readonly outside?: { readonly server: string; readonly address: string };
+  /** What that process allocates, for rigs where it says so, and the interface by which frames leave it */
+  readonly allocation?: { readonly log: GcLog; readonly host: string; readonly interfaceName: string };
   /** Ports beside the two ends, for rigs that have many */
   readonly crowd?: Crowd;
 }
@@ -52,7 +62,9 @@ export type RigName =
   | IsolationRigName
   | ControlRigName
   | KernelRigName
-  | ScaleRigName;
+  | ScaleRigName
+  | RecoveryRigName
+  | AllocationRigName;
 
 /** Between two guests; `-mtu` with one of 65,520 bytes, `-plain` without their offloads */
 export type L2RigName =
@@ -113,6 +125,12 @@ export type Ports = 1 | 10 | 100 | 1000;
 
 /** Between two guests, as in the l2 set, with idle TAPs beside them */
 export type ScaleRigName = `${'tapswitch' | 'bridge'}-${Ports}`;
+
+/** Between two guests: a switch with one worker, and a daemon that is started again */
+export type RecoveryRigName = 'tapswitch-worker' | 'datapath-worker' | 'daemon-restarted';
+
+/** Between two guests: `datapath` with its collections of garbage told */
+export type AllocationRigName = 'datapath-gc';
 
 /** A daemon with many VMs */
 export type ControlRigName = 'daemon';

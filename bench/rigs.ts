@@ -2,6 +2,7 @@
 import { createNamespace } from '../src/sys/netns.ts';
 import type { Pace } from './pace.ts';
 import type { Build, Rig, RigName, Undo } from './rig.ts';
+import { ALLOCATION_RIGS } from './rigs-allocation.ts';
 import { CAPTURE_RIGS } from './rigs-capture.ts';
 import { CONTROL_RIGS } from './rigs-control.ts';
 import { FORWARD_RIGS } from './rigs-forward.ts';
@@ -10,6 +11,7 @@ import { KERNEL_RIGS } from './rigs-kernel.ts';
 import { L2_RIGS } from './rigs-l2.ts';
 import { MANY_RIGS } from './rigs-many.ts';
 import { NAT_RIGS } from './rigs-nat.ts';
+import { RECOVERY_RIGS } from './rigs-recovery.ts';
 import { SCALE_RIGS } from './rigs-scale.ts';
 
 const RIGS: Readonly<Record<RigName, Build>> = {
@@ -22,6 +24,8 @@ const RIGS: Readonly<Record<RigName, Build>> = {
   ...KERNEL_RIGS,
   ...CONTROL_RIGS,
   ...SCALE_RIGS,
+  ...RECOVERY_RIGS,
+  ...ALLOCATION_RIGS,
 };
 
 /** Builds the rig of that name; `undo` learns how to remove it. */

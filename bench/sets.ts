@@ -1,4 +1,5 @@
 /** Every set of rows by its name, and the dozen of `--quick`. */
+import { ALLOCATION } from './allocation.ts';
 import { CAPTURE } from './capture.ts';
 import { CONTROL } from './control.ts';
 import { FAIRNESS } from './fairness.ts';
@@ -6,6 +7,7 @@ import { FORWARD } from './forward.ts';
 import { ISOLATION } from './isolation.ts';
 import { L2 } from './l2.ts';
 import { NAT } from './nat.ts';
+import { RECOVERY } from './recovery.ts';
 import type { Row } from './row.ts';
 import { QUICK_SCALE, SCALE } from './scale.ts';
 
@@ -18,10 +20,17 @@ export const SETS: Readonly<Record<string, readonly Row[]>> = {
   nat: NAT,
   control: CONTROL,
   scale: SCALE,
+  recovery: RECOVERY,
+  alloc: ALLOCATION,
 };
 
 /** What `--quick` has of sets that are not among its dozen, where these are named */
-export const QUICK_IN_SETS: readonly string[] = ['control.put', 'control.put.alone', ...QUICK_SCALE];
+export const QUICK_IN_SETS: readonly string[] = [
+  'control.put',
+  'control.put.alone',
+  ...QUICK_SCALE,
+  ...[...RECOVERY, ...ALLOCATION].map(({ name }) => name),
+];
 
 /** One of each kind of traffic on each way through the switch: three samples of a second stay under 4 minutes */
 export const QUICK_ROWS: readonly string[] = [

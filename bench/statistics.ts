@@ -11,9 +11,10 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
-/** Distance between the smallest and the largest value, relative to the median. */
+/** Distance between the smallest and the largest value, relative to the median, or to the largest where that is 0. */
 export function spread(values: readonly number[]): number {
-  return (Math.max(...values) - Math.min(...values)) / median(values);
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  return least === most ? 0 : (most - least) / (median(values) || most);
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
  * The switch under test as a program: takes its configuration as JSON and, where a capture is to run, that capture's
- * options; says "ready", ends on SIGTERM. On SIGUSR2 it says what was captured so far, a line of JSON.
+ * options; says "ready", ends on SIGTERM. On SIGUSR2 it says what was captured so far, a line of JSON. On SIGHUP
+ * a worker dies.
  */
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
@@ -17,4 +18,5 @@ if (captureOptions !== undefined) {
   });
 }
 process.once('SIGTERM', () => void tapswitch.close());
+process.on('SIGHUP', () => tapswitch.crashWorker(0));
 process.stdout.write('ready\n');

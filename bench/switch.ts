@@ -16,6 +16,9 @@ export interface SwitchSetup {
   readonly fastPath?: 'auto' | 'off';
   /** A capture that runs from the start, its file written to nowhere */
   readonly capture?: CaptureOptions;
+  readonly workers?: number;
+  /** Options of Node.js */
+  readonly node?: readonly string[];
   /** Time it may take until its VMs are attached */
   readonly timeoutMs?: number;
 }
@@ -35,15 +38,21 @@ export function vmsOf(guests: readonly BenchGuest[], extra: Partial<Vms[string]>
  */
 export function startSwitch(
   host: string,
-  { vms, network, fastPath = 'auto', capture, timeoutMs }: SwitchSetup,
+  { vms, network, fastPath = 'auto', workers, node = [], capture, timeoutMs }: SwitchSetup,
 ): Promise<ChildProcess> {
   const networks = { default: { subnet: SUBNET, gateway: GATEWAY, ...network } };
-  const config = { networks, vms, guard: 'required', fastPath };
+  const config = {
+    networks,
+    vms,
+    guard: 'required',
+    fastPath,
+    ...(workers === undefined ? {} : { workers }),
+  };
   const program = join(dirname(fileURLToPath(import.meta.url)), 'switch-process.js');
   const options = capture === undefined ? [] : [JSON.stringify(capture)];
   return startProgram(
     host,
-    [process.execPath, program, JSON.stringify(config), ...options],
+    [process.execPath, ...node, program, JSON.stringify(config), ...options],
     'ready',
     timeoutMs,
   );

@@ -5,6 +5,7 @@
  *   connections rate ADDRESS PORT CLIENTS MS      connect, a byte there and back, close, over and over; one JSON line
  *   connections trips tcp|udp ADDRESS PORT MS     a byte there and back, over and over; one JSON line
  *   connections hold ADDRESS PORT COUNT           opens them, a byte there and back on each; prints "ready", waits
+ *   connections survive ADDRESS PORT COUNT        the same; on SIGUSR1 again a byte on each, one JSON line: how many answer
  *   connections stream ADDRESS PORT COUNT         opens them and sends for ever on each; prints "ready" after a second
  *
  * The server sends a single byte back and swallows anything longer. A client that waits in vain for 5 s gives
@@ -16,7 +17,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,6 +267,39 @@ static _Noreturn void hold(int count)
 		pause();
 }
 
+/* All at once: those that do not answer cost the patience of one. */
+static int count_alive(const int *fds, int count)
+{
+	int alive = 0;
+	double deadline = now_ms() + PATIENCE_S * 1e3;
+
+	for (int i = 0; i < count; i++)
+		send(fds[i], "", 1, MSG_NOSIGNAL);
+	for (int i = 0; i < count; i++) {
+		struct pollfd answer = { .fd = fds[i], .events = POLLIN };
+		double left = deadline - now_ms();
+		char byte;
+		if (poll(&answer, 1, left > 0 ? left : 0) == 1 && recv(fds[i], &byte, 1, MSG_DONTWAIT) == 1)
+			alive++;
+	}
+	return alive;
+}
+
+static int survive(int count)
+{
+	sigset_t check;
+	int signal;
+
+	sigemptyset(&check);
+	sigaddset(&check, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &check, NULL);
+	int *fds = open_many(count);
+	say_ready();
+	sigwait(&check, &signal);
+	printf("{\"alive\":%d}\n", count_alive(fds, count));
+	return 0;
+}
+
 static _Noreturn void stream(int count)
 {
 	int *fds = open_many(count);
@@ -300,9 +336,11 @@ int main(int argc, char **argv)
 		return rate(atoi(argv[4]), atof(argv[5]));
 	if (argc == 5 && strcmp(mode, "hold") == 0)
 		hold(atoi(argv[4]));
+	if (argc == 5 && strcmp(mode, "survive") == 0)
+		return survive(atoi(argv[4]));
 	if (argc == 5 && strcmp(mode, "stream") == 0)
 		stream(atoi(argv[4]));
 	fputs("usage: connections serve PORT | rate ADDRESS PORT CLIENTS MS | trips tcp|udp ADDRESS PORT MS |"
-	      " hold ADDRESS PORT COUNT | stream ADDRESS PORT COUNT\n", stderr);
+	      " hold ADDRESS PORT COUNT | survive ADDRESS PORT COUNT | stream ADDRESS PORT COUNT\n", stderr);
 	return 2;
 }

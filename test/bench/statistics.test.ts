@@ -11,6 +11,8 @@ describe('statistics of samples', () => {
     expect(percentile([5, 1, 4, 2, 3], 0.5)).toBe(3);
     expect(percentile([1, 2, 3], 1)).toBe(3);
     expect(spread([8, 10, 12])).toBeCloseTo(0.4);
+    expect(spread([0, 0, 0])).toBe(0);
+    expect(spread([0, 0, 4])).toBe(1);
   });
 });
 
