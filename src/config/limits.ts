@@ -16,5 +16,9 @@ export const VM_FLOWS = 8192;
 export const VM_HALF_OPEN_FLOWS = 1024;
 /** UDP flows of a VM, those of its forwarded ports included, unless its network says otherwise */
 export const VM_UDP_FLOWS = 1024;
+/** Captures at a time, unless the configuration says otherwise */
+export const MAX_CAPTURES = 8;
+/** Bytes of a capture's ring in each datapath thread, unless the configuration says otherwise */
+export const CAPTURE_RING_BYTES = 4 * 1024 * 1024;
 /** Bytes of buffers the TCP flows of one VM may hold unless its network says otherwise */
 export const VM_BUFFER_BYTES = 64 * 1024 * 1024;

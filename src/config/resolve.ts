@@ -1,5 +1,6 @@
 /** A whole configuration: shape, then networks, then VMs, then what networks must not share. */
 import { availableParallelism } from 'node:os';
+import { type CaptureConfig, captureFrom } from './capture.ts';
 import { configError, type Locate, nowhere } from './fault.ts';
 import { Listeners } from './forwards.ts';
 import { MAX_NETWORKS } from './limits.ts';
@@ -19,6 +20,8 @@ export interface SwitchConfig {
   vms: Map<string, VmConfig>;
   /** Profiles by name, those shipped included */
   profiles: Profiles;
+  /** What captures may take */
+  capture: CaptureConfig;
   /** Whether the switch refuses to start when VM TAPs cannot be shielded from the host's stack */
   guard: 'required' | 'off';
   /** Whether known unicast between VMs of a shared network may be left to the kernel, where it can be */
@@ -65,6 +68,7 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
     networks: networkInputs,
     vms: vmInputs = {},
     profiles: profileInputs = {},
+    capture = {},
     guard = 'required',
     fastPath = 'auto',
     workers = defaultWorkers(),
@@ -87,7 +91,7 @@ export function resolveLocated(input: unknown, locate: Locate): SwitchConfig {
     index.add(resolved);
     vms.set(id, resolved);
   }
-  return { networks, vms, profiles, guard, fastPath, workers };
+  return { networks, vms, profiles, capture: captureFrom(capture, locate), guard, fastPath, workers };
 }
 
 /**

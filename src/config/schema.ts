@@ -304,6 +304,27 @@ export const AutoAttachSchema = Type.Object(
   closed,
 );
 
+/** Least and most bytes of a ring: several of the longest frames, and what one may ask of a host's memory */
+const LEAST_RING_BYTES = 262_144;
+const MOST_RING_BYTES = 268_435_456;
+
+export const CaptureSchema = Type.Object(
+  {
+    maximum: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 64, description: 'Captures at a time (default 8)' }),
+    ),
+    ringBytes: Type.Optional(
+      Type.Integer({
+        minimum: LEAST_RING_BYTES,
+        maximum: MOST_RING_BYTES,
+        description:
+          'Bytes of the ring that each capture has in each datapath thread, a power of two (default 4194304)',
+      }),
+    ),
+  },
+  { ...closed, description: 'What captures may take (default as listed in docs/limits.md)' },
+);
+
 export const ConfigSchema = Type.Object(
   {
     networks: Type.Record(Type.String(), NetworkSchema, { description: 'Networks by name' }),
@@ -316,6 +337,7 @@ export const ConfigSchema = Type.Object(
     autoAttach: Type.Optional(
       Type.Array(AutoAttachSchema, { description: 'TAPs that are plugged in when they appear' }),
     ),
+    capture: Type.Optional(CaptureSchema),
     guard: Type.Optional(
       Type.Enum(['required', 'off'], {
         description: "Whether VM TAPs are shielded from the host's own network stack (default required)",
@@ -346,5 +368,6 @@ export type ProfileInput = Static<typeof ProfileSchema>;
 export type ApiInput = Static<typeof ApiSchema>;
 export type GuestAccessInput = Static<typeof GuestAccessSchema>;
 export type AutoAttachInput = Static<typeof AutoAttachSchema>;
+export type CaptureInput = Static<typeof CaptureSchema>;
 export type VmInput = Static<typeof VmSchema>;
 export type ConfigInput = Static<typeof ConfigSchema>;

@@ -160,6 +160,8 @@ function valuesOf({ switch: { networks, vms, profiles, ...rest }, service }: Dae
     ...[...vms.values()].flatMap((vm) => vmOf(vm, profiles.get(vm.profile ?? ''))),
     ...[...profiles.values()].flatMap(profileOf),
     ...serviceOf(service),
+    { path: ['capture', 'maximum'], value: rest.capture.maximum },
+    { path: ['capture', 'ringBytes'], value: rest.capture.ringBytes },
     { path: ['guard'], value: rest.guard },
     { path: ['fastPath'], value: rest.fastPath },
     { path: ['workers'], value: rest.workers },

@@ -289,17 +289,17 @@ export class Daemon implements ControlPlane {
     const next = this.#options.load();
     const changes = diffConfig(this.#config, next);
     const before = this.#config.switch;
-    const { networks, vms, profiles } = next.switch;
+    const { networks, vms, profiles, capture } = next.switch;
     const isSame = (id: string) => isDeepStrictEqual(before.vms.get(id), vms.get(id));
     const moved = [...before.networks.values()].filter((one) => !keepsPorts(one, networks.get(one.name)));
     await this.#registry.suspend(new Set(moved.map(({ name }) => name)));
     for (const id of before.vms.keys()) if (!isSame(id)) await this.#registry.dropConfigured(id);
     // What needs a restart stays as it is until then, and is named again by the next reload.
     this.#config = {
-      switch: { ...before, networks, vms, profiles },
+      switch: { ...before, networks, vms, profiles, capture },
       service: next.service,
     };
-    await this.#switch.changeNetworks({ networks, profiles });
+    await this.#switch.reconfigure({ networks, profiles, capture });
     for (const [id, vm] of vms) {
       if (!this.#switch.has(id)) await this.#attachConfigured(id, vm);
       else if (!isSame(id))

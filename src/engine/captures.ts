@@ -9,6 +9,7 @@ import type { NamedAddress } from '../capture/pcapng.ts';
 import { allocateRing } from '../capture/ring.ts';
 import { CaptureSession, type PortLabel } from '../capture/session.ts';
 import type { CaptureBinding } from '../capture/tap.ts';
+import type { CaptureConfig } from '../config/capture.ts';
 import { TapswitchError } from '../errors.ts';
 import { MAX_FRAME_BYTES } from '../port/batch.ts';
 import { ADDRESS_UNKNOWN, MAX_PORTS } from '../switch/tables.ts';
@@ -16,11 +17,6 @@ import { formatIpv4 } from '../wire/ipv4.ts';
 import type { AttachedVms } from './attached-vms.ts';
 import type { Engine } from './engine.ts';
 import type { Networks } from './networks.ts';
-
-/** Captures at a time. */
-export const MAX_CAPTURES = 8;
-/** Bytes of each worker's ring: a power of two */
-const RING_BYTES = 4 * 1024 * 1024;
 
 export interface CaptureOptions {
   /** Ids; undefined for every port, those of the host and VMs to come among them */
@@ -61,11 +57,14 @@ export class Captures {
   /** Of VMs' ports, as asked for since a VM last came or went */
   readonly #labels = new Map<number, PortLabel>();
   #nextNumber = 1;
+  /** What those to come may take: who runs already goes on */
+  limits: CaptureConfig;
 
-  constructor(engine: Engine, vms: AttachedVms, networks: Networks) {
+  constructor(engine: Engine, vms: AttachedVms, networks: Networks, limits: CaptureConfig) {
     this.#engine = engine;
     this.#vms = vms;
     this.#networks = networks;
+    this.limits = limits;
   }
 
   /** Whether a capture wants the frames of a VM. */
@@ -80,9 +79,9 @@ export class Captures {
     const missing = ids?.find((id) => !this.#vms.has(id));
     if (missing !== undefined && options.mayCome !== true) throw unknown(missing);
     compileFilter(filter, new Map());
-    if (this.#running.size >= MAX_CAPTURES) throw tooMany();
+    if (this.#running.size >= this.limits.maximum) throw tooMany(this.#running.size);
     const number = this.#nextNumber++;
-    const rings = this.#engine.workers().map(() => allocateRing(RING_BYTES));
+    const rings = this.#engine.workers().map(() => allocateRing(this.limits.ringBytes));
     const lost = new SharedArrayBuffer(MAX_PORTS * Int32Array.BYTES_PER_ELEMENT);
     const binding = { number, filter, snaplen: snaplen === 0 ? MAX_FRAME_BYTES : snaplen, rings, lost };
     const session = new CaptureSession({
@@ -171,7 +170,11 @@ function unknown(id: string): TapswitchError {
   return new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'Use an id that was attached.');
 }
 
-function tooMany(): TapswitchError {
-  const message = `${MAX_CAPTURES} captures are running already`;
-  return new TapswitchError('CAPTURE_LIMIT', message, 'End one of them first.');
+function tooMany(running: number): TapswitchError {
+  const message = `${running} ${running === 1 ? 'capture is' : 'captures are'} running already`;
+  return new TapswitchError(
+    'CAPTURE_LIMIT',
+    message,
+    'End one first, or raise capture.maximum in the configuration.',
+  );
 }

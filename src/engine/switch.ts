@@ -98,7 +98,7 @@ export class Switch {
     this.#leases = new Leases(this.#engine.tables, log);
     this.#outbound = new OutboundRules(this.#networks.configs);
     this.#vms = new AttachedVms(this.#networks.configs);
-    this.#captures = new Captures(this.#engine, this.#vms, this.#networks);
+    this.#captures = new Captures(this.#engine, this.#vms, this.#networks, config.capture);
   }
 
   /** Opens the host ports and attaches the VMs of the configuration. */
@@ -341,14 +341,15 @@ export class Switch {
   }
 
   /**
-   * Makes networks and profiles what `config` says; VMs are not touched but told where they may go by now. No VM is
+   * Makes networks, profiles and what captures may take what `config` says; VMs are not touched but told where they may go by now. No VM is
    * attached to a network that is removed or whose VMs cannot stay, see {@link keepsPorts}.
    * @throws TapswitchError what opening a host port throws
    */
-  async changeNetworks({ networks, profiles }: Pick<SwitchConfig, 'networks' | 'profiles'>): Promise<void> {
+  async reconfigure(config: Pick<SwitchConfig, 'networks' | 'profiles' | 'capture'>): Promise<void> {
     this.#checkOpen();
-    this.#profiles = profiles;
-    const reopened = await this.#networks.change(networks);
+    this.#profiles = config.profiles;
+    this.#captures.limits = config.capture;
+    const reopened = await this.#networks.change(config.networks);
     for (const port of this.#vms) port.refreshPolicy();
     for (const name of reopened) for (const port of this.#vms.inNetwork(name)) await port.announce();
   }

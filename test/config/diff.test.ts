@@ -79,6 +79,7 @@ describe('diffConfig', () => {
       ),
       ['live networks.default.dns.records.__proto__: none -> ["10.0.0.1"]'],
     ],
+    ['captures', configInput({ a: vm }, { capture: { maximum: 9 } }), ['live capture.maximum: 8 -> 9']],
     [
       'daemon',
       configInput(

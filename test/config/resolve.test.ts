@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { defaultWorkers, resolveConfig } from '../../src/config/resolve.ts';
-import type { VmInput } from '../../src/config/schema.ts';
+import type { CaptureInput, VmInput } from '../../src/config/schema.ts';
 import { configInput, messageOf, networkInput, vmInput } from './fixtures.ts';
 
 describe('resolveConfig', () => {
@@ -16,6 +16,12 @@ describe('resolveConfig', () => {
       guard: 'off',
       workers: 4,
     });
+  });
+
+  test('what captures may take -> as given, else 8 and 4 MiB', () => {
+    const of = (capture: CaptureInput) => resolveConfig(configInput({}, { capture })).capture;
+    expect(of({})).toEqual({ maximum: 8, ringBytes: 4_194_304 });
+    expect(of({ maximum: 1, ringBytes: 262_144 })).toEqual({ maximum: 1, ringBytes: 262_144 });
   });
 
   test('ids that are members of every object -> ordinary VMs', () => {
@@ -35,6 +41,12 @@ describe('resolveConfig', () => {
     ['unknown guard', configInput({}, { guard: 'on' as 'off' }), /^guard: must be required or off$/],
     ['no worker', configInput({}, { workers: 0 }), /^workers: must be at least 1$/],
     ['17 workers', configInput({}, { workers: 17 }), /^workers: must be at most 16$/],
+    ['no capture', configInput({}, { capture: { maximum: 0 } }), /^capture\.maximum: must be at least 1$/],
+    [
+      'odd ring',
+      configInput({}, { capture: { ringBytes: 1e6 } }),
+      /^capture\.ringBytes: 1000000 is no power of two$/,
+    ],
     ['misspelt section', { ...configInput(), vm: {} }, /^vm: unknown key, did you mean vms\?$/],
     ['key of many lines', { ...configInput(), 'a\nb': {} }, /^"a\\nb": unknown key$/],
   ])('%s -> CONFIG_INVALID', (_fact, input, message) => {

@@ -194,3 +194,16 @@ test('listener that cannot be opened -> those there are stay; another -> it list
   await say(connection);
   connection.destroy();
 });
+
+test('capture limits -> hold for captures to come, those that run go on', async () => {
+  await up(plain());
+  const captures = [1, 2].map(() => client.capture()[Symbol.asyncIterator]());
+  for (const capture of captures) await capture.next();
+  const { changes, needRestart } = await reload({ ...plain(), capture: { maximum: 2 } });
+  expect([changes, needRestart]).toEqual([['capture.maximum: 8 -> 2'], []]);
+  const third = () => client.capture({ count: 1, duration: 1 })[Symbol.asyncIterator]().next();
+  await expect(third()).rejects.toMatchObject({ code: 'CAPTURE_LIMIT' });
+  await captures[0]?.return?.();
+  await vi.waitFor(async () => expect((await third()).value).toBeInstanceOf(Uint8Array), WAIT);
+  await captures[1]?.return?.();
+});
