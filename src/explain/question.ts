@@ -42,6 +42,8 @@ export interface Question {
   readonly destination: Destination;
   /** Of TCP and UDP only */
   readonly port: number | undefined;
+  /** Where the destination stands, from 1: for errors about it */
+  readonly column: number;
 }
 
 interface Word {
@@ -179,5 +181,5 @@ export function parseQuestion(text: string): Question {
   checkFits(protocol, end, word);
   const rest = words.peek();
   if (rest.text !== '') throw expected('the end', rest);
-  return { source, protocol, ...end };
+  return { source, protocol, ...end, column: word.column };
 }

@@ -106,8 +106,7 @@ export class EchoProxy implements FlowEvents {
     const { context, refusals } = this.#parts;
     const destination = destinationOf(context, ipv4.PROTOCOL_ICMP, this.#key);
     if (isRefusal(destination)) {
-      const reason = refusalReason(destination);
-      return refusals.prohibited(batch, slot, packet, ingress, isIpv4, reason);
+      return refusals.refuse(batch, slot, packet, ingress, isIpv4, refusalReason(destination));
     }
     if (!this.flows.makeRoom(ingress)) {
       return refusals.prohibited(batch, slot, packet, ingress, isIpv4, DROP['flow-limit']);

@@ -24,7 +24,7 @@ describe('a question', () => {
     ['tcp -> tcp', vm('tcp'), undefined, undefined, undefined],
   ])('%s', (text, source, protocol, destination, port) => {
     if (protocol === undefined) expect(() => parseQuestion(text)).toThrow(/column/);
-    else expect(parseQuestion(text)).toEqual({ source, protocol, destination, port });
+    else expect(parseQuestion(text)).toMatchObject({ source, protocol, destination, port });
   });
 
   test('of a VM that says it is another', () => {

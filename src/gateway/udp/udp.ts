@@ -121,10 +121,7 @@ export class UdpGateway implements FlowEvents {
     const { remote0, remote1, remote2, remote3, remotePort } = key;
     const destination = destinationOf(context, ipv4.PROTOCOL_UDP, key);
     if (isRefusal(destination)) {
-      const reason = refusalReason(destination);
-      return reason === DROP['no-service']
-        ? refusals.noService(batch, slot, packet, ingress, isIpv4)
-        : refusals.prohibited(batch, slot, packet, ingress, isIpv4, reason);
+      return refusals.refuse(batch, slot, packet, ingress, isIpv4, refusalReason(destination));
     }
     const isService = destination !== TO_OUTSIDE;
     if (!this.flows.makeRoom(ingress)) return this.#tooMany(batch, slot, ingress, packet, isIpv4);
