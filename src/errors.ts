@@ -58,6 +58,7 @@ export const ERROR_CODES = {
   API_UNAVAILABLE: EXIT.unavailable,
   TOKEN_UNREADABLE: EXIT.config,
   FILTER_INVALID: EXIT.usage,
+  EXPLAIN_INVALID: EXIT.usage,
   CAPTURE_LIMIT: EXIT.unavailable,
   BAD_REQUEST: EXIT.usage,
   NOT_FOUND: EXIT.usage,

@@ -21,7 +21,7 @@ const ORDER = [
   ['engine'],
   ['index.ts', 'resources'],
   ['vm-config'],
-  ['diagnosis'],
+  ['diagnosis', 'explain'],
   ['control'],
   ['api', 'client'],
   ['lab'],

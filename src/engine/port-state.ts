@@ -5,9 +5,10 @@ import { formatMac, macOf } from '../wire/mac.ts';
 import type { Engine } from './engine.ts';
 import type { HostPort } from './host-port.ts';
 import type { PortGlance, PortState } from './switch-types.ts';
+import type { VmPort } from './vm-port.ts';
 
 /** @param name of its interface */
-export function portState(
+function portState(
   engine: Engine,
   number: number,
   name: string,
@@ -27,6 +28,12 @@ export function portState(
     ...(lease === 0 ? {} : { leased: formatIpv4(lease) }),
     ...engine.stats(number),
   };
+}
+
+/** The state of a VM's port, its forwards apart. */
+export function vmState(engine: Engine, { number, vm, plugged }: VmPort): PortState {
+  const state = portState(engine, number, vm.tap, vm.network, plugged);
+  return { ...state, worker: engine.homeOf(number), flows: engine.flowUse(number) };
 }
 
 export function portGlance(engine: Engine, number: number): PortGlance {

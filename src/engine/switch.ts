@@ -26,7 +26,7 @@ import { LinkWatch } from './link-watch.ts';
 import { NameService } from './name-service.ts';
 import { Networks } from './networks.ts';
 import { OutboundRules } from './outbound.ts';
-import { hostPortStates, portGlance, portState } from './port-state.ts';
+import { hostPortStates, portGlance, vmState } from './port-state.ts';
 import type {
   AttachOptions,
   DialOptions,
@@ -300,10 +300,7 @@ export class Switch {
     const port = this.#vms.get(id);
     if (port === undefined) return undefined;
     port.collect();
-    const state = portState(this.#engine, port.number, port.vm.tap, port.vm.network, port.plugged);
-    const worker = this.#engine.homeOf(port.number);
-    const flows = this.#engine.flowUse(port.number);
-    return { ...state, worker, flows, ...this.#forwards.stateOf(id) };
+    return { ...vmState(this.#engine, port), ...this.#forwards.stateOf(id) };
   }
 
   /** Ids of the VMs of a network. */

@@ -21,7 +21,7 @@ import * as icmp from '../wire/icmp.ts';
 import * as icmpv6 from '../wire/icmpv6.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
-import { EGRESS_ALLOW } from './egress-policy.ts';
+import { destinationOf, isRefusal, refusalReason } from './destination.ts';
 import { FlowKey } from './flow-key.ts';
 import { isTrusted, packetEnd, transportOffset } from './transport.ts';
 import type { DatagramFlow, FlowEvents } from './udp/flow.ts';
@@ -104,11 +104,10 @@ export class EchoProxy implements FlowEvents {
   /** Begins the flow of the key. KEPT, or the verdict that refuses it. */
   #open(batch: FrameBatch, slot: number, ingress: number, packet: number, isIpv4: boolean): number {
     const { context, refusals } = this.#parts;
-    const { remote0, remote1, remote2, remote3 } = this.#key;
-    const { policies } = context;
-    const protocol = ipv4.PROTOCOL_ICMP;
-    const reason = policies.decide(ingress, protocol, remote0, remote1, remote2, remote3, 0);
-    if (reason !== EGRESS_ALLOW) return refusals.prohibited(batch, slot, packet, ingress, isIpv4, reason);
+    const destination = destinationOf(context, ipv4.PROTOCOL_ICMP, this.#key);
+    if (isRefusal(destination)) {
+      return refusals.refuse(batch, slot, packet, ingress, isIpv4, refusalReason(destination));
+    }
     if (!this.flows.makeRoom(ingress)) {
       return refusals.prohibited(batch, slot, packet, ingress, isIpv4, DROP['flow-limit']);
     }

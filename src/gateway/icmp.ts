@@ -26,9 +26,9 @@ export const ERROR_BURST = 50;
 export class GatewayIcmp {
   readonly #tables: Tables;
   readonly #limit: RateLimit;
-  readonly #counters: CounterBlock;
+  readonly #counters: Pick<CounterBlock, 'dropped'>;
 
-  constructor(tables: Tables, clock: Clock, counters: CounterBlock) {
+  constructor(tables: Tables, clock: Clock, counters: Pick<CounterBlock, 'dropped'>) {
     this.#tables = tables;
     this.#counters = counters;
     this.#limit = new RateLimit(clock, ERRORS_PER_SECOND, ERROR_BURST);

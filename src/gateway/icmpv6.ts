@@ -31,9 +31,14 @@ export class GatewayIcmpv6 {
   readonly #tables: Tables;
   readonly #neighbours: NeighbourDiscovery;
   readonly #limit: RateLimit;
-  readonly #counters: CounterBlock;
+  readonly #counters: Pick<CounterBlock, 'dropped'>;
 
-  constructor(tables: Tables, clock: Clock, counters: CounterBlock, neighbours: NeighbourDiscovery) {
+  constructor(
+    tables: Tables,
+    clock: Clock,
+    counters: Pick<CounterBlock, 'dropped'>,
+    neighbours: NeighbourDiscovery,
+  ) {
     this.#tables = tables;
     this.#neighbours = neighbours;
     this.#counters = counters;

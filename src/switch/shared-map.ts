@@ -36,6 +36,14 @@ export function allocateSharedMap(capacity: number): SharedArrayBuffer {
   );
 }
 
+/** A map of its own with the same entries; nobody holds its lock. */
+export function copySharedMap(memory: SharedArrayBuffer): SharedArrayBuffer {
+  const copy = memory.slice(0);
+  // A writer may have been at work: what it leaves is an entry that has ended, as any reader may meet one.
+  new Int32Array(copy, 0, LOCK_INTS).fill(0);
+  return copy;
+}
+
 function mix(key0: number, key1: number, key2: number): number {
   let hash = Math.imul(key0, 0x9e3779b1) ^ Math.imul(key1, 0x85ebca6b) ^ Math.imul(key2, 0xc2b2ae35);
   hash ^= hash >>> 15;

@@ -20,7 +20,7 @@ beforeEach(() => {
 afterEach(() => undo.run());
 
 async function stream(name: RigName) {
-  const rig = await buildRig(name, undo);
+  const rig = await buildRig(name, undo, SMOKE);
   const { value } = await tcp(1).run(rig, SMOKE);
   expect(value).toBeGreaterThan(0);
   return rig.server;

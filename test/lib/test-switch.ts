@@ -98,6 +98,7 @@ export class TestSwitch {
   readonly gateway: Gateway;
   readonly policies = new EgressPolicies();
   readonly services = new HostServices();
+  readonly use = new VmUse();
   readonly block: CounterBlock;
   /** Number of the host port, 0 without one */
   readonly host: number;
@@ -151,7 +152,7 @@ export class TestSwitch {
       reached: () => {},
       settle: (slot: number, ingress: number, verdict: number) => this.#carryOut(slot, ingress, verdict),
       share: new FlowShare(),
-      use: new VmUse(),
+      use: this.use,
     };
     return new Gateway(context, { pass: () => false });
   }

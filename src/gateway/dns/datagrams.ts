@@ -14,6 +14,13 @@ import { type DnsClient, MAX_DATAGRAM_BYTES } from './query.ts';
 
 export const DNS_PORT = 53;
 
+/** True for a whole UDP datagram to port 53, in a packet to the gateway. */
+export function isQuestion(view: DataView, packet: number, isIpv4: boolean): boolean {
+  const off = transportOffset(view, packet, isIpv4);
+  const bytes = packetEnd(view, packet, isIpv4) - off;
+  return udp.check(view, off, bytes) && udp.destinationPort(view, off) === DNS_PORT;
+}
+
 export class DnsDatagrams {
   readonly #context: GatewayContext;
   readonly #dns: GatewayDns;
@@ -22,13 +29,6 @@ export class DnsDatagrams {
   constructor(context: GatewayContext, dns: GatewayDns) {
     this.#context = context;
     this.#dns = dns;
-  }
-
-  /** True for a whole UDP datagram to port 53, in a packet to the gateway. */
-  isQuestion(view: DataView, packet: number, isIpv4: boolean): boolean {
-    const off = transportOffset(view, packet, isIpv4);
-    const bytes = packetEnd(view, packet, isIpv4) - off;
-    return udp.check(view, off, bytes) && udp.destinationPort(view, off) === DNS_PORT;
   }
 
   /** Handles what {@link isQuestion} was true for. Returns a verdict. */

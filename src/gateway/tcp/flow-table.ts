@@ -11,6 +11,14 @@ import type { FlowEvents } from './flow-events.ts';
 export const VM_RESTING_FLOWS = 8192;
 const FIRST_BUCKETS = 1024;
 
+/** Whether the VM on `port` may have one more half-open connection. */
+export function hasTcpRoom(use: VmUse, port: number): boolean {
+  return (
+    use.total(USE_FLOWS, port) < use.limit(LIMIT_FLOWS, port, VM_FLOWS) &&
+    use.total(USE_HALF_OPEN, port) < use.limit(LIMIT_HALF_OPEN, port, VM_HALF_OPEN_FLOWS)
+  );
+}
+
 export class FlowTable {
   readonly #events: FlowEvents;
   readonly #use: VmUse;
@@ -43,10 +51,7 @@ export class FlowTable {
 
   /** Whether one more half-open flow of `port` is within its bounds. */
   hasRoom(port: number): boolean {
-    return (
-      this.flowsOf(port) < this.#use.limit(LIMIT_FLOWS, port, VM_FLOWS) &&
-      this.#use.total(USE_HALF_OPEN, port) < this.#use.limit(LIMIT_HALF_OPEN, port, VM_HALF_OPEN_FLOWS)
-    );
+    return hasTcpRoom(this.#use, port);
   }
 
   /** A new half-open flow of that name, which nobody has. */

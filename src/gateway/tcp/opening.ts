@@ -29,11 +29,9 @@ import { DROP, type DropReason } from '../../telemetry/drops.ts';
 import { PROTOCOL_TCP } from '../../wire/ipv4.ts';
 import * as tcp from '../../wire/tcp.ts';
 import type { GatewayContext } from '../context.ts';
-import { DNS_PORT } from '../dns/datagrams.ts';
-import { EGRESS_ALLOW } from '../egress-policy.ts';
+import { destinationOf, isRefusal, refusalReason, TO_NAME_SERVER, TO_OUTSIDE } from '../destination.ts';
 import { FlowKey } from '../flow-key.ts';
 import { isDial } from '../forward-binding.ts';
-import { isGatewayAddress, isInOwnSubnet } from '../own-addresses.ts';
 import type { FlowOwner } from './arrival.ts';
 import {
   CONNECTING,
@@ -46,6 +44,17 @@ import {
 } from './flow.ts';
 import type { FlowTable } from './flow-table.ts';
 import { agree, number } from './handshake.ts';
+import {
+  forwardAddress,
+  missingToAsk,
+  NO_ADDRESS,
+  NO_MAC,
+  NO_ROOM,
+  NOTHING_MISSING,
+  OPEN_FAILURES,
+  REFUSED,
+  UNANSWERED,
+} from './held.ts';
 import { Notices } from './notices.ts';
 import type { TcpOutput } from './output.ts';
 import { retransmitAfter } from './rtt.ts';
@@ -65,20 +74,6 @@ const REPORT_BURST = 5;
 /** Ports of the gateway's that forwarded connections come from (RFC 6335: the dynamic ones) */
 const FIRST_EPHEMERAL = 49_152;
 const EPHEMERALS = 65_536 - FIRST_EPHEMERAL;
-
-/** Why a forward's connection could not be opened yet, as it is counted when time is up. */
-const OPEN_FAILURES: readonly DropReason[] = [
-  'forward-no-carrier',
-  'forward-no-address',
-  'forward-unanswered',
-  'forward-refused',
-  'flow-limit',
-];
-const NO_CARRIER = 0;
-const NO_ADDRESS = 1;
-const UNANSWERED = 2;
-const REFUSED = 3;
-const NO_ROOM = 4;
 
 /** What opening has to know of a forward. */
 export interface TcpForward {
@@ -113,42 +108,27 @@ export class Opening {
   /** Handles a segment of no flow. Returns a verdict. */
   handle(segment: Segment): number {
     if (segment.has(tcp.RST)) return KEPT;
-    if (!segment.has(tcp.SYN) || segment.has(tcp.ACK)) return this.#refuse(segment, 'no-flow');
-    const { tables, policies, services } = this.#context;
+    if (!segment.has(tcp.SYN) || segment.has(tcp.ACK)) return this.#refuse(segment, DROP['no-flow']);
     const { key } = segment;
-    const network = tables.network(key.port);
-    const { remote0, remote1, remote2, remote3 } = key;
-    if (isGatewayAddress(tables, network, remote0, remote1, remote2, remote3)) {
-      if (key.remotePort === DNS_PORT) return this.#resolve(segment, network);
-      const port = services.find(network, PROTOCOL_TCP, key.remotePort);
-      if (port === 0) return this.#refuse(segment, 'no-service');
-      return this.#connect(segment, 0, 0, MAPPED, LOOPBACK, port);
+    const { remote0, remote1, remote2, remote3, remotePort } = key;
+    const destination = destinationOf(this.#context, PROTOCOL_TCP, key);
+    if (isRefusal(destination)) return this.#refuse(segment, refusalReason(destination));
+    if (destination === TO_NAME_SERVER) return this.#resolve(segment);
+    if (destination === TO_OUTSIDE) {
+      return this.#connect(segment, remote0, remote1, remote2, remote3, remotePort);
     }
-    if (isInOwnSubnet(tables, network, remote0, remote1, remote2, remote3)) {
-      return this.#refuse(segment, 'isolated');
-    }
-    const verdict = policies.decide(
-      key.port,
-      PROTOCOL_TCP,
-      remote0,
-      remote1,
-      remote2,
-      remote3,
-      key.remotePort,
-    );
-    if (verdict !== EGRESS_ALLOW) return this.#refuse(segment, 'egress-denied');
-    return this.#connect(segment, remote0, remote1, remote2, remote3, key.remotePort);
+    return this.#connect(segment, 0, 0, MAPPED, LOOPBACK, destination);
   }
 
   /** Says no at once: silence would make the guest wait. */
-  #refuse(segment: Segment, reason: DropReason): number {
+  #refuse(segment: Segment, reason: number): number {
     this.#output.resetStray(segment);
-    return drop(DROP[reason]);
+    return drop(reason);
   }
 
   /** Joins the guest's connection with the gateway's own name server, by a stream between us and ourselves. */
-  #resolve(segment: Segment, network: number): number {
-    const { sockets, dns, clock } = this.#context;
+  #resolve(segment: Segment): number {
+    const { sockets, dns, clock, tables } = this.#context;
     const { key } = segment;
     if (!this.#flows.hasRoom(key.port) || openPair(this.#ends) !== 0) return drop(DROP['flow-limit']);
     const [own, served] = this.#ends as unknown as [number, number];
@@ -163,9 +143,9 @@ export class Opening {
     }
     flow.fd = own;
     flow.token = token;
-    if (!dns.stream(network, key.port, served)) {
+    if (!dns.stream(tables.network(key.port), key.port, served)) {
       this.#owner.close(flow);
-      return this.#refuse(segment, 'flow-limit');
+      return this.#refuse(segment, DROP['flow-limit']);
     }
     this.connected(flow);
     return KEPT;
@@ -257,7 +237,7 @@ export class Opening {
     key.port = port;
     key.guest0 = key.guest1 = key.remote0 = key.remote1 = 0;
     key.guest2 = key.remote2 = MAPPED;
-    key.guest3 = tables.ipState(port) === ADDRESS_UNKNOWN ? tables.leaseAddress(port) : tables.ip(port);
+    key.guest3 = forwardAddress(tables, port);
     key.guestPort = guestPort;
     key.remote3 = tables.gatewayAddress(tables.network(port));
     for (let tries = 0; tries < EPHEMERALS; tries++) {
@@ -278,12 +258,12 @@ export class Opening {
     const { tables, timers, clock } = this.#context;
     const { port } = flow;
     let pause = AGAIN_MS;
-    if (!tables.carrier(port)) flow.openFailure = NO_CARRIER;
-    else if (flow.guest3 === 0) flow.openFailure = NO_ADDRESS;
-    else if (tables.macState(port) === ADDRESS_UNKNOWN) {
+    const missing = missingToAsk(tables, port, flow.guest3);
+    if (missing === NO_MAC) {
       flow.openFailure = NO_ADDRESS;
       this.#notices.askMac(flow);
-    } else {
+    } else if (missing !== NOTHING_MISSING) flow.openFailure = missing;
+    else {
       if (flow.openFailure !== REFUSED) flow.openFailure = UNANSWERED;
       this.#output.syn(flow);
       pause = SYN_AGAIN_MS;

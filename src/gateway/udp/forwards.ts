@@ -14,7 +14,7 @@ import { FlowKey } from '../flow-key.ts';
 import type { Pollable } from '../sockets.ts';
 import type { DatagramFlow } from './flow.ts';
 import type { Flows } from './flows.ts';
-import type { DatagramOutput } from './output.ts';
+import { type DatagramOutput, isReachable } from './output.ts';
 import type { Readable, ReadyList } from './ready-list.ts';
 import type { DatagramReceiver } from './receiver.ts';
 
@@ -74,7 +74,7 @@ export class UdpForward implements Pollable, Readable {
     const { context, output, flows } = this.#services;
     const { tables, counters } = context;
     const port = this.#port;
-    if (!output.isReachable(port) || tables.ipState(port) === ADDRESS_UNKNOWN) {
+    if (!takesForwarded(tables, port)) {
       counters.dropped(port, DROP['port-down'], 1);
       return;
     }
@@ -166,6 +166,11 @@ export class UdpForward implements Pollable, Readable {
       }
     }
   }
+}
+
+/** Whether the guest on `port` can be sent what comes for it from outside. */
+export function takesForwarded(tables: Tables, port: number): boolean {
+  return isReachable(tables, port) && tables.ipState(port) !== ADDRESS_UNKNOWN;
 }
 
 function bucketOf(w3: number, clientPort: number): number {

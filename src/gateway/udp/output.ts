@@ -5,7 +5,7 @@
  * the checksum has to be computed here. That of ICMP always is: no offload knows it.
  */
 import { randomInt } from 'node:crypto';
-import { ADDRESS_UNKNOWN } from '../../switch/tables.ts';
+import { ADDRESS_UNKNOWN, type Tables } from '../../switch/tables.ts';
 import { DROP } from '../../telemetry/drops.ts';
 import { fold, sum } from '../../wire/checksum.ts';
 import { emitFragmentHeader, FRAGMENT_HEADER_BYTES, FRAGMENT_UNIT, toFragment } from '../../wire/fragment.ts';
@@ -24,6 +24,11 @@ const MAX_PACKET_BYTES = 65_535;
 /** Of UDP (RFC 768), and of ICMP and ICMPv6 echo (RFC 792, RFC 4443 section 4.1) */
 const TRANSPORT_BYTES = 8;
 
+/** True when there is a guest at `port` to send to. */
+export function isReachable(tables: Tables, port: number): boolean {
+  return tables.carrier(port) && tables.macState(port) !== ADDRESS_UNKNOWN;
+}
+
 export class DatagramOutput {
   readonly #context: GatewayContext;
   readonly #receiver: DatagramReceiver;
@@ -37,8 +42,7 @@ export class DatagramOutput {
 
   /** True when there is a guest at `port` to send to. */
   isReachable(port: number): boolean {
-    const { tables } = this.#context;
-    return tables.carrier(port) && tables.macState(port) !== ADDRESS_UNKNOWN;
+    return isReachable(this.#context.tables, port);
   }
 
   /** Sends a received datagram, `index` of the receiver's vector, to the flow's guest. */

@@ -25,6 +25,19 @@ export class Refusals {
     return this.#refuse(batch, slot, packet, ingress, isIpv4, code, DROP['no-service']);
   }
 
+  /** What gateway/destination refuses, for that reason. */
+  refuse(
+    batch: FrameBatch,
+    slot: number,
+    packet: number,
+    ingress: number,
+    isIpv4: boolean,
+    reason: number,
+  ): number {
+    if (reason === DROP['no-service']) return this.noService(batch, slot, packet, ingress, isIpv4);
+    return this.prohibited(batch, slot, packet, ingress, isIpv4, reason);
+  }
+
   /** It may not go there. */
   prohibited(
     batch: FrameBatch,

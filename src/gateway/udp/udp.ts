@@ -26,9 +26,8 @@ import * as ipv6 from '../../wire/ipv6.ts';
 import * as udp from '../../wire/udp.ts';
 import * as vnet from '../../wire/vnet.ts';
 import type { GatewayContext } from '../context.ts';
-import { EGRESS_ALLOW } from '../egress-policy.ts';
+import { destinationOf, isRefusal, refusalReason, TO_OUTSIDE } from '../destination.ts';
 import { FlowKey } from '../flow-key.ts';
-import { isGatewayAddress } from '../own-addresses.ts';
 import { isUdpChecksumRight, packetEnd, transportOffset } from '../transport.ts';
 import { LIMIT_DATAGRAM_FLOWS } from '../vm-use.ts';
 import type { Departures } from './departures.ts';
@@ -120,26 +119,21 @@ export class UdpGateway implements FlowEvents {
     const { context, refusals } = this.#parts;
     const key = this.#key;
     const { remote0, remote1, remote2, remote3, remotePort } = key;
-    const network = context.tables.network(ingress);
-    const isGateway = isGatewayAddress(context.tables, network, remote0, remote1, remote2, remote3);
-    let servicePort = 0;
-    if (isGateway) {
-      servicePort = context.services.find(network, ipv4.PROTOCOL_UDP, remotePort);
-      if (servicePort === 0) return refusals.noService(batch, slot, packet, ingress, isIpv4);
-    } else {
-      const reason = decide(context, key);
-      if (reason !== EGRESS_ALLOW) return refusals.prohibited(batch, slot, packet, ingress, isIpv4, reason);
+    const destination = destinationOf(context, ipv4.PROTOCOL_UDP, key);
+    if (isRefusal(destination)) {
+      return refusals.refuse(batch, slot, packet, ingress, isIpv4, refusalReason(destination));
     }
+    const isService = destination !== TO_OUTSIDE;
     if (!this.flows.makeRoom(ingress)) return this.#tooMany(batch, slot, ingress, packet, isIpv4);
-    const fd = isGateway
-      ? openConnected(SOCK_DGRAM, 0, 0, 0, MAPPED, LOOPBACK, servicePort)
+    const fd = isService
+      ? openConnected(SOCK_DGRAM, 0, 0, 0, MAPPED, LOOPBACK, destination)
       : openConnected(SOCK_DGRAM, 0, remote0, remote1, remote2, remote3, remotePort);
     if (fd < 0) {
       const verdict = refusals.failed(batch, slot, packet, ingress, isIpv4, -fd);
       return verdict === drop(DROP['send-refused']) ? drop(DROP['flow-limit']) : verdict;
     }
     const flow = this.flows.add(key);
-    flow.isService = isGateway;
+    flow.isService = isService;
     this.#opened = flow;
     if (giveSocket(context.sockets, flow, fd) === 0) return KEPT;
     this.flows.end(flow);
@@ -242,9 +236,4 @@ export class UdpGateway implements FlowEvents {
 function timeoutMs(flow: DatagramFlow): number {
   if (flow.remotePort === DNS_PORT) return DNS_SECONDS * 1000;
   return (flow.isAnswered ? ANSWERED_SECONDS : UNANSWERED_SECONDS) * 1000;
-}
-
-function decide({ policies }: GatewayContext, key: FlowKey): number {
-  const { port, remote0, remote1, remote2, remote3, remotePort } = key;
-  return policies.decide(port, ipv4.PROTOCOL_UDP, remote0, remote1, remote2, remote3, remotePort);
 }
