@@ -42,7 +42,7 @@ export interface ForwardingEntry {
   /** Port that frames to the MAC leave by */
   readonly index: number;
   readonly mac: string;
-  /** `local`: the host's own. `static`: set by hand, frames do not move it */
+  /** `local`: the host's own. `static`: set by hand; frames move it to another port unless it is sticky, too */
   readonly kind: 'learned' | 'static' | 'local';
   /** 0 for none */
   readonly vlan: number;

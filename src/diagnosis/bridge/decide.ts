@@ -148,29 +148,36 @@ function guestHop({ heard, ip, tap, bridge }: BridgePathFacts): Finding {
   return ok(`${ip} is at ${mac}`);
 }
 
-function macHop({ heard, bridge, tapName, forwarding }: BridgePathFacts): Finding {
+function macHop({ heard, bridge, tapName, forwarding, forwardingAfter, peer }: BridgePathFacts): Finding {
   const [mac] = heard.arp.macs;
   if (bridge === undefined || mac === undefined) return skipped('no MAC known');
   if (bridge.mac === mac) return failed('MAC_DUPLICATE', `${mac} is that of ${bridge.name}, too`);
-  const own = forwarding.find(({ kind }) => kind === 'local');
+  // What the host itself sends leaves by the port of a local entry: with the TAP's own, only other guests suffer.
+  const own = forwarding.find(
+    ({ kind, port }) => kind === 'local' && (peer !== undefined || port !== tapName),
+  );
   if (own !== undefined)
     return failed('MAC_DUPLICATE', `${mac} is that of the host's interface ${own.port}, too`);
   const twin = heard.elsewhere.find((one) => one.mac === mac);
   if (twin !== undefined)
     return failed('MAC_DUPLICATE', `${mac} answers on ${twin.port}, too, for ${twin.ip}`);
   const moved = forwarding.find(({ kind, port }) => kind === 'learned' && port !== tapName);
-  if (moved !== undefined) return failed('MAC_DUPLICATE', `the bridge last saw ${mac} on ${moved.port}`);
+  // Where the entry has not followed the guest's answer, it is the entry that is wrong.
+  if (moved !== undefined && forwardingAfter.every(({ port }) => port === tapName))
+    return failed('MAC_DUPLICATE', `the bridge last saw ${mac} on ${moved.port}`);
   return ok(`nothing else has ${mac}`);
 }
 
-function forwardingHop({ tapPort, heard, forwarding, forwardingAfter, tapName }: BridgePathFacts): Finding {
+function forwardingHop({ tapPort, heard, forwardingAfter, tapName, peer }: BridgePathFacts): Finding {
   const [mac] = heard.arp.macs;
   if (tapPort === undefined || mac === undefined) return skipped('no MAC known');
-  const fixed = forwarding.find(({ kind, port }) => kind === 'static' && port !== tapName);
-  if (fixed !== undefined) return failed('FDB_WRONG', `${mac} is static on ${fixed.port}`);
+  const stuck = forwardingAfter.find(({ kind, port }) => kind !== 'local' && port !== tapName);
+  if (stuck !== undefined) return failed('FDB_WRONG', `${mac} is ${stuck.kind} on ${stuck.port}`);
   const isKnown = forwardingAfter.some(({ port }) => port === tapName);
   if (tapPort.locked && !isKnown) return failed('PORT_LOCKED', `${tapName} is locked, ${mac} unknown`);
-  if (!tapPort.broadcastFlood) return failed('FLOOD_OFF', `${tapName} gets no broadcast, so no ARP`);
+  // The host's own broadcasts go to every port.
+  if (peer !== undefined && !tapPort.broadcastFlood)
+    return failed('FLOOD_OFF', `${tapName} gets no broadcast, so no ARP`);
   if (!tapPort.unicastFlood && !isKnown)
     return failed('FLOOD_OFF', `${tapName} gets no unknown unicast, and ${mac} is unknown`);
   return ok(isKnown ? `${mac} is known on ${tapName}` : `${mac} is not known, and flooded`);

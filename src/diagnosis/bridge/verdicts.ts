@@ -47,7 +47,7 @@ export const BRIDGE_VERDICTS = {
     nextStep: 'Give each its own: no two guests, nor guest and TAP or bridge, may share one.',
   },
   FDB_WRONG: {
-    sentence: "A static entry sends the guest's frames to another port.",
+    sentence: "The bridge sends the guest's frames to another port, although the guest answers on its own.",
     nextStep: 'Delete it: bridge fdb del MAC dev PORT master.',
   },
   PORT_LOCKED: {
