@@ -11,6 +11,7 @@ import { liveCommands } from './live.ts';
 import { tableCommands } from './tables.ts';
 import { upCommand } from './up.ts';
 import { vmCommand } from './vm.ts';
+import { whyCommand } from './why.ts';
 
 /** Has commander throw instead of ending the process, in every command. */
 function throwing(command: Command): Command {
@@ -32,6 +33,7 @@ export function createProgram(version: string): Command {
     ...tableCommands(),
     ...liveCommands(),
     diagnoseCommand(),
+    whyCommand(),
     captureCommand(),
     configCommand(),
     doctorCommand(),
