@@ -32,5 +32,5 @@ const allocated: Load = {
 };
 
 export const ALLOCATION: readonly Row[] = [
-  { name: 'alloc', load: allocated, subjects: [['', 'datapath-gc']], beside: [] },
+  { name: 'alloc.frame', load: allocated, subjects: [['', 'datapath-gc']], beside: [] },
 ];
