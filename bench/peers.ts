@@ -47,9 +47,12 @@ export async function socat(host: string, port: number, address: string, undo: U
   await listeners(host, [port]);
 }
 
-function scratchFolder(): string {
+function scratchFolder(undo: Undo): string {
   const folder = mkdtempSync(join(tmpdir(), 'tapswitch-bench-'));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  undo.push(remove);
+  // A run that is interrupted undoes nothing
+  process.on('exit', remove);
   return folder;
 }
 
@@ -65,7 +68,7 @@ export async function pasta(
   undo: Undo,
   direction: 'in' | 'out' = 'in',
 ): Promise<number | undefined> {
-  const named = join(scratchFolder(), 'guest');
+  const named = join(scratchFolder(undo), 'guest');
   writeFileSync(named, '');
   const list = ports.join(',');
   const [inbound, outbound] = direction === 'in' ? [list, 'none'] : ['none', list];
@@ -93,7 +96,7 @@ export async function slirp4netns(
   ports: readonly number[],
   undo: Undo,
 ): Promise<number | undefined> {
-  const socketPath = join(scratchFolder(), 'api');
+  const socketPath = join(scratchFolder(undo), 'api');
   const options = ['--configure', `--mtu=${MTU}`, '-a', socketPath, '--netns-type=path'];
   const pid = start(host, ['slirp4netns', ...options, guest, 'tap0'], undo);
   await appearance(guest, ['tap0']);

@@ -29,7 +29,7 @@ export const QUICK_IN_SETS: readonly string[] = [
   'control.put',
   'control.put.alone',
   ...QUICK_SCALE,
-  ...[...RECOVERY, ...ALLOCATION].map(({ name }) => name),
+  ...[...CAPTURE, ...FAIRNESS, ...ISOLATION, ...RECOVERY, ...ALLOCATION].map(({ name }) => name),
 ];
 
 /** One of each kind of traffic on each way through the switch: three samples of a second stay under 4 minutes */

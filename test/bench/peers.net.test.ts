@@ -6,6 +6,7 @@ import { SMOKE } from '../../bench/pace.ts';
 import { isInstalled } from '../../bench/peers.ts';
 import { type RigName, Undo } from '../../bench/rig.ts';
 import { buildRig } from '../../bench/rigs.ts';
+import { scratchFolders } from './run.ts';
 
 /** pasta names the guest's TAP as the host's interface is named */
 const TAP = 'outside0';
@@ -13,11 +14,16 @@ const TAP = 'outside0';
 const MANY_FRAMES = 100;
 
 let undo: Undo;
+let before: string[];
 
 beforeEach(() => {
   undo = new Undo();
+  before = scratchFolders();
 });
-afterEach(() => undo.run());
+afterEach(async () => {
+  await undo.run();
+  expect(scratchFolders()).toEqual(before);
+});
 
 async function stream(name: RigName) {
   const rig = await buildRig(name, undo, SMOKE);
