@@ -46,6 +46,12 @@ test.each([
   [['up', '--config', 'x', 'more'], 'too many arguments'],
   [['demo', '--guests', 'docker'], 'auto, qemu, netns'],
   [['demo', '--fast'], "unknown option '--fast'"],
+  [['diagnose'], 'BAD_REQUEST: neither a VM nor --tap is given'],
+  [['diagnose', 'vm-1', '--tap', 'tap0', '--ip', '10.1.0.11'], 'a VM and --tap are given'],
+  [['diagnose', 'vm-1', '--peer', '10.1.0.12'], '--ip and --peer belong to --tap'],
+  [['diagnose', '--tap', 'tap0'], '--tap is given without --ip'],
+  [['diagnose', '--tap', 'tap0', '--ip', '10.1.0.300'], 'It is an IPv4 address'],
+  [['diagnose', '--tap', 'tap0', '--ip', '10.1.0.11', '--peer', '10.1.0.11'], '--peer is the guest itself'],
 ])('%j -> status 2, says what is wrong on stderr', async (words, expected) => {
   const { status, stdout, stderr } = await run(...words);
   expect({ status, stdout }).toEqual({ status: USAGE, stdout: '' });

@@ -1,8 +1,7 @@
 /** The verdicts on a host that still has a bridge: one closed list of codes, as {@link ../verdicts.ts} has one. */
 import { VERDICTS } from '../verdicts.ts';
 
-const { TAP_MISSING, TAP_NOT_ETHERNET, TAP_DOWN, VMM_ABSENT, NO_CARRIER, VMM_STOPPED, ADDRESS_DUPLICATE } =
-  VERDICTS;
+const { TAP_MISSING, TAP_NOT_ETHERNET, TAP_DOWN, VMM_ABSENT, NO_CARRIER, VMM_STOPPED } = VERDICTS;
 
 export const BRIDGE_VERDICTS = {
   HEALTHY: {
@@ -21,8 +20,9 @@ export const BRIDGE_VERDICTS = {
   },
   BRIDGE_DOWN: { sentence: 'The bridge is down.', nextStep: 'Set it up: ip link set BRIDGE up.' },
   PORT_NOT_FORWARDING: {
-    sentence: 'Spanning tree keeps the port from forwarding.',
-    nextStep: 'Wait for its forward delay; or end it: ip link set BRIDGE type bridge stp_state 0.',
+    sentence: 'A port of the bridge is not forwarding.',
+    nextStep:
+      'With spanning tree wait for the forward delay, or see bridge link for a loop; else: bridge link set dev NAME state 3.',
   },
   GUARD_LEFT: {
     sentence: 'A guard of tapswitch drops all that comes in by the TAP.',
@@ -41,7 +41,10 @@ export const BRIDGE_VERDICTS = {
     sentence: 'The guest could not be asked.',
     nextStep: 'Run it as root (CAP_NET_RAW), and ask again.',
   },
-  ADDRESS_DUPLICATE,
+  ADDRESS_DUPLICATE: {
+    sentence: 'More than one MAC answers for its address.',
+    nextStep: 'Give the other another address; the evidence says on which port it is.',
+  },
   MAC_DUPLICATE: {
     sentence: "Something else on the bridge has the guest's MAC.",
     nextStep: 'Give each its own: no two guests, nor guest and TAP or bridge, may share one.',
