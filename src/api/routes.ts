@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifySchema } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import type { ControlPlane } from '../control/contract.ts';
 import { TapswitchError } from '../errors.ts';
+import { ExplainRequest, Explanation } from '../resources/explanation.ts';
 import * as resources from '../resources/resources.ts';
 import { EVENTS_PATH } from './events-socket.ts';
 import type { Metrics } from './metrics.ts';
@@ -222,6 +223,19 @@ function diagnosisRoute(app: FastifyInstance, { plane }: RouteContext): void {
   );
 }
 
+function explainRoute(app: FastifyInstance, { plane }: RouteContext): void {
+  app.post<{ Body: ExplainRequest }>(
+    '/v1/explain',
+    operation(
+      'explain',
+      'What the switch would do with a flow, rule by rule',
+      { 200: Explanation },
+      { body: ExplainRequest },
+    ),
+    ({ body }) => plane.explain(body.flow),
+  );
+}
+
 function tableRoutes(app: FastifyInstance, { plane }: RouteContext): void {
   app.get('/v1/fdb', operation('listFdb', 'MAC addresses', { 200: Type.Array(resources.FdbEntry) }), () =>
     plane.fdb(),
@@ -289,6 +303,7 @@ export function addRoutes(app: FastifyInstance, context: RouteContext): void {
   forwardRoutes(app, context);
   waitRoute(app, context);
   diagnosisRoute(app, context);
+  explainRoute(app, context);
   tableRoutes(app, context);
   daemonRoutes(app, context);
 }

@@ -66,7 +66,8 @@ export function tableText<Row>(rows: readonly Row[], { columns }: Shape<Row>): s
   return `${table.toString().replaceAll(/ +$/gm, '')}\n`;
 }
 
-function structured(value: unknown, output: Format): string {
+/** A value as JSON or YAML. */
+export function structured(value: unknown, output: Format): string {
   return output === 'yaml' ? stringify(value) : `${JSON.stringify(value, null, 2)}\n`;
 }
 

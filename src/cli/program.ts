@@ -13,6 +13,7 @@ import { tableCommands } from './tables.ts';
 import { traceCommand } from './trace.ts';
 import { upCommand } from './up.ts';
 import { vmCommand } from './vm.ts';
+import { whyCommand } from './why.ts';
 
 /** Has commander throw instead of ending the process, in every command. */
 function throwing(command: Command): Command {
@@ -34,6 +35,7 @@ export function createProgram(version: string): Command {
     ...tableCommands(),
     ...liveCommands(),
     diagnoseCommand(),
+    whyCommand(),
     captureCommand(),
     traceCommand(),
     extcapCommand(version),

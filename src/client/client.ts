@@ -9,6 +9,8 @@
  *
  * Nothing here is kept but idle connections, which do not hold up the end of the process.
  */
+
+import type { Explanation } from '../resources/explanation.ts';
 import type {
   Diagnosis,
   Drop,
@@ -40,6 +42,7 @@ export type {
   Diagnosis,
   Drop,
   Event,
+  Explanation,
   FdbEntry,
   Flow,
   Forward,
@@ -86,6 +89,8 @@ export interface Client {
   wait(id: string, port: number, options?: WaitOptions): Promise<Reached>;
   /** Why the VM, or a TCP port of it, does not answer: hop by hop, and one verdict. */
   diagnose(id: string, port?: number): Promise<Diagnosis>;
+  /** What the switch would do with a flow such as `vm-1 -> tcp 10.0.0.5:443`, rule by rule. */
+  explain(flow: string): Promise<Explanation>;
   /** A signed link to one VM's services, for a browser. */
   createLink(id: string, request: LinkRequest): Promise<Link>;
   reload(): Promise<Reloaded>;
@@ -130,6 +135,7 @@ export function createClient(options: ClientOptions = {}): Client {
     wait: (id, port, { timeout, signal } = {}) =>
       get(vmPath(id, '/wait'), { query: { port, timeout }, signal }),
     diagnose: (id, port) => get(vmPath(id, '/diagnosis'), { query: { port } }),
+    explain: (flow) => post('/v1/explain', { body: { flow } }),
     createLink: (id, request) => post(vmPath(id, '/links'), { body: request }),
     reload: () => post('/v1/reload'),
     health: () => get('/healthz'),

@@ -1,6 +1,7 @@
 /** What the API may ask of the daemon. `Daemon` (daemon.ts) is it; tests of the API have others. */
 import type { Duplex } from 'node:stream';
 import type { Capture, CaptureOptions } from '../index.ts';
+import type { Explanation } from '../resources/explanation.ts';
 import type {
   Diagnosis,
   Drop,
@@ -72,6 +73,8 @@ export interface ControlPlane {
   wait(id: string, port: number, options: DialOptions): Promise<Reached>;
   /** Why the VM, or a TCP port of it, does not answer; takes under three seconds and changes nothing. */
   diagnose(id: string, port: number | undefined): Promise<Diagnosis>;
+  /** What the switch would do with a flow; changes nothing. Throws VM_UNKNOWN, EXPLAIN_INVALID. */
+  explain(flow: string): Explanation;
   health(): Health;
   /** Reads the configuration file again and applies what changed. Throws as loading it does; nothing is changed then. */
   reload(): Promise<Reloaded>;

@@ -18,7 +18,10 @@ import { hostNameServers } from '../engine/name-service.ts';
 import { withLinks } from '../engine/namespace.ts';
 import { keepsPorts } from '../engine/networks.ts';
 import type { Switch } from '../engine/switch.ts';
+import { explain } from '../explain/explain.ts';
+import { parseQuestion } from '../explain/question.ts';
 import type { Capture, Logger, PortState } from '../index.ts';
+import type { Explanation } from '../resources/explanation.ts';
 import type {
   Diagnosis,
   Drop,
@@ -235,6 +238,11 @@ export class Daemon implements ControlPlane {
     const decision = await diagnose(subject, port);
     const recent = this.#recorder.of(id);
     return { vm: id, ...(port !== undefined && { port }), ...decision, recent };
+  }
+
+  explain(flow: string): Explanation {
+    const { steps, outcome } = explain(parseQuestion(flow), this.#switch.scene());
+    return { flow, steps: [...steps], outcome };
   }
 
   health(): Health {

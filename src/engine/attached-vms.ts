@@ -51,6 +51,17 @@ export class AttachedVms {
     removeFrom(this.#byTap, vm.tap, port);
   }
 
+  /** Throws CONFIG_INVALID for what is no id, VM_EXISTS for one that is taken. */
+  checkFree(id: string): void {
+    if (typeof id !== 'string') {
+      const next = 'Call attach(id, { tap, ... }).';
+      throw new TapswitchError('CONFIG_INVALID', 'the id of a VM is a string', next);
+    }
+    if (!this.#ports.has(id)) return;
+    const next = 'Detach it first, or use another id.';
+    throw new TapswitchError('VM_EXISTS', `VM ${id} is attached already`, next);
+  }
+
   get(id: string): VmPort | undefined {
     return this.#ports.get(id);
   }

@@ -22,13 +22,15 @@ import {
   VmUse,
 } from '../gateway/vm-use.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
-import { allocateTables, MAX_PORTS, Tables } from '../switch/tables.ts';
-import { nowSeconds } from '../sys/clock.ts';
+import { copyTables } from '../switch/table-copy.ts';
+import { allocateTables, MAX_PORTS, type TableMemory, Tables } from '../switch/tables.ts';
+import { Clock, nowSeconds } from '../sys/clock.ts';
 import { openEventfd } from '../sys/eventfd.ts';
 import { close } from '../sys/libc.ts';
 import { allocateCounters, CounterBlock, CounterReader, type PortStats } from '../telemetry/counters.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { PortBinding } from './commands.ts';
+import type { Scene } from './scene.ts';
 import type { FlowUse } from './switch-types.ts';
 import { type VmRecord, WorkerThread } from './worker-thread.ts';
 
@@ -63,6 +65,9 @@ export class Engine {
   readonly #heartbeats: Int32Array;
   readonly #threads: WorkerThread[] = [];
   readonly #use: VmUse;
+  readonly #tableMemory: TableMemory;
+  readonly #startedSeconds = nowSeconds();
+  readonly #clock = new Clock();
   readonly #wakeFds: number[];
   readonly #used = new Uint8Array(MAX_PORTS).fill(1, 0, 1);
   readonly #watchers = new Map<number, () => void>();
@@ -79,7 +84,8 @@ export class Engine {
     const use = allocateVmUse(workers);
     this.#use = new VmUse(use);
     const handover = allocateHandover(workers);
-    const startedSeconds = nowSeconds();
+    const startedSeconds = this.#startedSeconds;
+    this.#tableMemory = tables;
     this.tables = new Tables(tables, workers);
     this.#counters = new CounterReader(counters, MAX_PORTS);
     this.own = new CounterBlock(counters, workers, MAX_PORTS);
@@ -227,6 +233,13 @@ export class Engine {
   /** Once resolved, nothing is written to the capture's rings any more. */
   async uncapture(number: number): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.uncapture(number)));
+  }
+
+  /** The tables as they are now, to try frames on, and what else the workers decide by. */
+  still(): Pick<Scene, 'tables' | 'clock' | 'startedSeconds' | 'use'> {
+    this.#clock.tick();
+    const tables = new Tables(copyTables(this.#tableMemory), this.tables.owner);
+    return { tables, clock: this.#clock, startedSeconds: this.#startedSeconds, use: this.#use };
   }
 
   stats(port: number): PortStats {

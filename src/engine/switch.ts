@@ -27,6 +27,7 @@ import { NameService } from './name-service.ts';
 import { Networks } from './networks.ts';
 import { OutboundRules } from './outbound.ts';
 import { hostPortStates, portGlance, vmState } from './port-state.ts';
+import { type Scene, sceneOf } from './scene.ts';
 import type {
   AttachOptions,
   DialOptions,
@@ -137,21 +138,8 @@ export class Switch {
    */
   async attach(id: string, options: AttachOptions): Promise<void> {
     this.#checkOpen();
-    if (typeof id !== 'string') {
-      throw new TapswitchError(
-        'CONFIG_INVALID',
-        'the id of a VM is a string',
-        'Call attach(id, { tap, ... }).',
-      );
-    }
+    this.#vms.checkFree(id);
     const { faults, without = [], ...input } = options ?? {};
-    if (this.#vms.has(id)) {
-      throw new TapswitchError(
-        'VM_EXISTS',
-        `VM ${id} is attached already`,
-        'Detach it first, or use another id.',
-      );
-    }
     const profiles = profilesWithout(this.#profiles, input.profile, without);
     const vm = resolveVm(id, input, this.#networks.configs, this.#vms.index, profiles);
     await this.#attach(vm, faults, false);
@@ -288,6 +276,13 @@ export class Switch {
   async capture(options: CaptureOptions = {}): Promise<Capture> {
     this.#checkOpen();
     return this.#captures.begin(options);
+  }
+
+  /** What an explanation looks at: as it is now, and nothing that is done to it is seen by anybody. */
+  scene(): Scene {
+    this.#checkOpen();
+    const parts = { engine: this.#engine, vms: this.#vms, networks: this.#networks };
+    return sceneOf({ ...parts, outbound: this.#outbound, forwards: this.#forwards });
   }
 
   /** Whether there is a VM of that id. */

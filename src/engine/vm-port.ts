@@ -207,6 +207,11 @@ export class VmPort {
     if (port !== undefined) engine.tables.refreshMac(this.number, nowSeconds());
   }
 
+  /** Whether the kernel hands its unicast IPv4 frames over, to others of whom the same is true. */
+  get onFastPath(): boolean {
+    return this.plugged && this.#options.fastPath !== undefined && this.#fastPort() !== undefined;
+  }
+
   /** {@link refreshFastPath} where nobody waits for the outcome. */
   keepFastPath(): void {
     try {

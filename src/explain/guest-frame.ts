@@ -2,13 +2,14 @@
 import { formatEndpoint, formatIp, type IpWords, ipv4Words, isIpv4 } from '../config/ip.ts';
 import type { SceneVm } from '../engine/scene.ts';
 import { isRefusal, TO_NAME_SERVER, TO_OUTSIDE } from '../gateway/destination.ts';
+import type { ExplainedOutcome, ExplainedStep } from '../resources/explanation.ts';
 import { SOURCE_OK } from '../switch/source-policy.ts';
 import { dropReason, FLOOD, KEPT } from '../switch/verdict.ts';
 import { LOOPBACK } from '../sys/inet-socket.ts';
 import { DROP, DROP_REASONS, type DropReason } from '../telemetry/drops.ts';
 import { addressDetail, type Identity, macDetail } from './identity.ts';
 import { macText, networkOf, portName, ruleText } from './names.ts';
-import type { Account, Explanation, Outcome, StepRule } from './steps.ts';
+import type { Account, Explanation } from './steps.ts';
 import type { TrialResult } from './trial.ts';
 
 /** The frame that was tried. */
@@ -39,7 +40,7 @@ const DETAILS: Readonly<Partial<Record<DropReason, string>>> = {
   'flow-limit': 'the VM has as many connections as it may have',
 };
 
-const RULES: Readonly<Partial<Record<DropReason, StepRule>>> = {
+const RULES: Readonly<Partial<Record<DropReason, ExplainedStep['rule']>>> = {
   isolated: 'mode',
   'unknown-unicast': 'fdb',
   hairpin: 'fdb',
@@ -81,12 +82,12 @@ export class GuestFrameAccount {
     const account = this.#account;
     if (source === DROP['spoofed-mac']) {
       const by = `vms.${vm.id}.mac`;
-      const outcome: Outcome = { action: 'drop', reason: 'spoofed-mac', by };
+      const outcome: ExplainedOutcome = { action: 'drop', reason: 'spoofed-mac', by };
       return account.drop('source-mac', macDetail(vm, identity, from, false), outcome);
     }
     account.pass('source-mac', macDetail(vm, identity, from, true));
     if (source !== SOURCE_OK) {
-      const outcome: Outcome = { action: 'drop', reason: reasonName(source), by: `vms.${vm.id}.ip` };
+      const outcome: ExplainedOutcome = { action: 'drop', reason: reasonName(source), by: `vms.${vm.id}.ip` };
       const detail = sender === undefined ? 'the packet is none' : addressDetail(vm, identity, sender, false);
       return account.drop('source-ip', detail, outcome);
     }
@@ -100,7 +101,7 @@ export class GuestFrameAccount {
   }
 
   /** Where a rule can be changed. */
-  #changedBy(rule: StepRule): string {
+  #changedBy(rule: ExplainedStep['rule']): string {
     const network = `networks.${this.#network.name}`;
     switch (rule) {
       case 'mode':
@@ -132,7 +133,7 @@ export class GuestFrameAccount {
     }
     const receiver = portName(scene, verdict);
     if (receiver === 'host') {
-      const outcome: Outcome = { action: 'forward', to: 'host', by: this.#changedBy('host-policy') };
+      const outcome: ExplainedOutcome = { action: 'forward', to: 'host', by: this.#changedBy('host-policy') };
       return account.decide('host-policy', 'guests may begin flows to that port, or it answers one', outcome);
     }
     account.pass('mode', `${name} is shared`);
@@ -159,7 +160,7 @@ export class GuestFrameAccount {
     if (asks !== undefined) return this.#asked(asks, verdict);
     account.pass('destination', `to ${macText(account.scene, this.#network.number, this.#frame.to)}`);
     if (asksName || flow?.destination === TO_NAME_SERVER) {
-      const outcome: Outcome = {
+      const outcome: ExplainedOutcome = {
         action: 'gateway',
         to: 'name server',
         by: `networks.${this.#network.name}.dns`,
@@ -173,7 +174,7 @@ export class GuestFrameAccount {
       const by = this.#changedBy('mode');
       return account.decide('mode', 'for the other VMs to hear, within a rate', { action: 'flood', by });
     }
-    const outcome: Outcome = { action: 'gateway', by: this.#changedBy('gateway') };
+    const outcome: ExplainedOutcome = { action: 'gateway', by: this.#changedBy('gateway') };
     if (verdict === vm.port) return account.decide('gateway', 'the gateway answers', outcome);
     return account.decide('gateway', 'the gateway takes it, and needs no answer', outcome);
   }
@@ -220,7 +221,11 @@ export class GuestFrameAccount {
     account.pass('limits', 'the VM may have one more');
     const isOutside = destination === TO_OUTSIDE;
     const to = isOutside ? targetText(target) : formatEndpoint(ipv4Words(LOOPBACK), destination);
-    const outcome: Outcome = { action: 'connect', to, by: isOutside ? ruled : this.#changedBy('service') };
+    const outcome: ExplainedOutcome = {
+      action: 'connect',
+      to,
+      by: isOutside ? ruled : this.#changedBy('service'),
+    };
     return account.decide('gateway', `the host makes a connection of its own to ${to}`, outcome);
   }
 }

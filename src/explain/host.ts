@@ -5,6 +5,7 @@ import type { ForwardState } from '../forward/vm-forwards.ts';
 import { hasTcpRoom } from '../gateway/tcp/flow-table.ts';
 import { forwardAddress, missingToAsk, NO_MAC, NOTHING_MISSING, OPEN_FAILURES } from '../gateway/tcp/held.ts';
 import { takesForwarded } from '../gateway/udp/forwards.ts';
+import type { ExplainedOutcome, ExplainedStep } from '../resources/explanation.ts';
 import { KIND_HOST } from '../switch/tables.ts';
 import { dropReason, FLOOD } from '../switch/verdict.ts';
 import type { DropReason } from '../telemetry/drops.ts';
@@ -17,7 +18,7 @@ import { reasonName } from './guest-frame.ts';
 import { saidFamily } from './identity.ts';
 import { macAt, macText, networkOf, portName, vmOf } from './names.ts';
 import { type Question, questionError } from './question.ts';
-import type { Account, Explanation, Outcome, StepRule } from './steps.ts';
+import type { Account, Explanation } from './steps.ts';
 import type { TrialResult } from './trial.ts';
 
 interface Way {
@@ -42,20 +43,24 @@ function tellForward(account: Account, { vm, forward }: Way): Explanation {
   const by = forward.identity ? `built in: loopback identity of ${vm.id}` : `vms.${vm.id}.forwards`;
   account.pass('forward', `${host} leads to port ${guestPort} of ${vm.id}, over ${protocol}`);
   const address = forwardAddress(tables, vm.port);
-  const outcome = (): Outcome => ({
+  const outcome = (): ExplainedOutcome => ({
     action: 'connect',
     to: formatEndpoint(ipv4Words(address), guestPort),
     by,
   });
   if (protocol === 'udp') {
-    const lost: Outcome = { action: 'drop', reason: 'port-down', by };
+    const lost: ExplainedOutcome = { action: 'drop', reason: 'port-down', by };
     if (!takesForwarded(tables, vm.port)) {
       return account.drop('carrier', `${vm.id} has no carrier, or its addresses are not known`, lost);
     }
     return account.decide('forward', `the datagram goes to ${vm.id}`, outcome());
   }
   if (!hasTcpRoom(use, vm.port)) {
-    const full: Outcome = { action: 'refuse', reason: 'flow-limit', by: `networks.${vm.network}.limits` };
+    const full: ExplainedOutcome = {
+      action: 'refuse',
+      reason: 'flow-limit',
+      by: `networks.${vm.network}.limits`,
+    };
     return account.drop('limits', 'the VM has as many connections as it may have', full);
   }
   account.pass('limits', 'the VM may have one more');
@@ -69,7 +74,7 @@ function tellForward(account: Account, { vm, forward }: Way): Explanation {
   const reason = OPEN_FAILURES[missing] as DropReason;
   const what =
     reason === 'forward-no-carrier' ? `no process holds the TAP of ${vm.id}` : `${vm.id} has no address`;
-  const given: Outcome = { action: 'refuse', reason, by: `${by} (wait)` };
+  const given: ExplainedOutcome = { action: 'refuse', reason, by: `${by} (wait)` };
   return account.drop('forward', `${what}: held for as long as the forward waits, then reset`, given);
 }
 
@@ -112,7 +117,7 @@ class HostFrame {
     return this.#verdict('fdb', account.send(this.#port, plainFrame({ from, to })));
   }
 
-  #verdict(rule: StepRule, { verdict, refused }: TrialResult): Explanation {
+  #verdict(rule: ExplainedStep['rule'], { verdict, refused }: TrialResult): Explanation {
     const account = this.#account;
     const by = `networks.${this.#network.name}.hostPort`;
     if (refused !== undefined) {
@@ -162,7 +167,7 @@ function toVm(question: Question, id: string, account: Account): Explanation {
   account.pass('host-port', `${network.name} has none: only forwards lead to ${id}`);
   const forward = vm.forwards.find((one) => one.protocol === protocol && one.guestPort === port);
   if (forward !== undefined) return tellForward(account, { vm, forward });
-  const none: Outcome = { action: 'refuse', by: `vms.${id}.forwards` };
+  const none: ExplainedOutcome = { action: 'refuse', by: `vms.${id}.forwards` };
   return account.drop('forward', `none leads to that port of ${id}`, none);
 }
 
@@ -179,7 +184,7 @@ export function explainHost(question: Question, account: Account): Explanation {
   if (way !== undefined) return tellForward(account, way);
   const network = networkWith(scene, address);
   if (network !== undefined) return new HostFrame(account, network).tell(question, address);
-  const none: Outcome = { action: 'refuse', by: 'vms.ID.forwards' };
+  const none: ExplainedOutcome = { action: 'refuse', by: 'vms.ID.forwards' };
   return account.drop(
     'forward',
     'none listens there, and no network with a host port has that address',

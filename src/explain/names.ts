@@ -15,7 +15,11 @@ const GROUP_BIT = 0x0100;
 /** Throws VM_UNKNOWN. */
 export function vmOf(scene: Scene, id: string): SceneVm {
   for (const vm of scene.vms()) if (vm.id === id) return vm;
-  throw new TapswitchError('VM_UNKNOWN', `there is no VM ${id}`, 'Use an id that is attached.');
+  throw new TapswitchError(
+    'VM_UNKNOWN',
+    `no VM ${id} is attached`,
+    'Use an id that tapswitch vm ls shows with its TAP.',
+  );
 }
 
 export function vmAt(scene: Scene, port: number): SceneVm | undefined {

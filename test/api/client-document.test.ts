@@ -51,6 +51,7 @@ const CALLS: Readonly<Record<Exclude<keyof Client, 'close' | 'events'>, (it: Cli
   newGeneration: (it) => it.newGeneration('a'),
   wait: (it) => it.wait('a', 80, { timeout: 5 }),
   diagnose: (it) => it.diagnose('a', 80),
+  explain: (it) => it.explain('a -> 10.0.0.5:443'),
   createLink: (it) => it.createLink('a', { port: 80, path: '/', expiresIn: 60 }),
   reload: (it) => it.reload(),
   health: (it) => it.health(),

@@ -158,6 +158,14 @@ export class FakePlane implements ControlPlane {
     return { vm: id, ...(port !== undefined && { port }), verdict, hops: [hop], recent: [] };
   }
 
+  explain(flow: string) {
+    this.calls.push(['explain', flow]);
+    if (this.failure !== undefined) throw this.failure;
+    const step = { rule: 'egress' as const, outcome: 'drop' as const, detail: 'built in: deny 10.0.0.0/8' };
+    const outcome = { action: 'refuse' as const, reason: 'egress-denied' as const, by: step.detail };
+    return { flow, steps: [step], outcome };
+  }
+
   async newGeneration(id: string) {
     this.vm(id);
     return { generation: 1, reset: 2 };

@@ -45,6 +45,7 @@ describe('the document', () => {
       'GET /v1/vms/{id}/wait',
       'POST /services/forwarder/expose',
       'POST /services/forwarder/unexpose',
+      'POST /v1/explain',
       'POST /v1/reload',
       'POST /v1/vms/{id}/forwards',
       'POST /v1/vms/{id}/generation',

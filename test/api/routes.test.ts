@@ -1,5 +1,6 @@
 /** Every route over a real unix socket: what it answers, and what it says to bad input. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { TapswitchError } from '../../src/errors.ts';
 import { failing } from './fake-plane.ts';
 import { type Stage, startStage } from './stage.ts';
 
@@ -76,6 +77,20 @@ describe('happy', () => {
     const wrong = await stage.ask('GET', `${path}?port=65536`);
     expect([wrong.status, wrong.json.code]).toEqual([400, 'BAD_REQUEST']);
     expect((await stage.ask('GET', '/v1/vms/none/diagnosis')).status).toBe(404);
+  });
+
+  test('explain -> what the plane says; without a flow, or with more -> 400; its errors -> their status', async () => {
+    const flow = 'vm1 -> tcp 10.0.0.5:443';
+    const { status, json } = await stage.ask('POST', '/v1/explain', { body: { flow } });
+    expect([status, json.flow, json.outcome.reason]).toEqual([200, flow, 'egress-denied']);
+    expect(json.steps).toEqual([{ rule: 'egress', outcome: 'drop', detail: 'built in: deny 10.0.0.0/8' }]);
+    expect((await stage.ask('POST', '/v1/explain', { body: {} })).status).toBe(400);
+    expect((await stage.ask('POST', '/v1/explain', { body: { flow, vm: 'vm1' } })).status).toBe(400);
+    const problem = "flow, column 5: expected '->', not 'x'";
+    stage.plane.failure = new TapswitchError('EXPLAIN_INVALID', problem, 'Correct it.');
+    const wrong = await stage.ask('POST', '/v1/explain', { body: { flow: 'vm1 x' } });
+    expect([wrong.status, wrong.json.code]).toEqual([400, 'EXPLAIN_INVALID']);
+    expect(wrong.json.detail).toBe(problem);
   });
 
   test('healthz, readyz: degraded -> 200 and 503', async () => {

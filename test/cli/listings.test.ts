@@ -34,6 +34,12 @@ const WELL = {
   recent: [],
 };
 
+const DENIED = {
+  flow: 'a -> 10.0.0.5:443',
+  steps: [{ rule: 'egress', outcome: 'drop', detail: 'built in: deny 10.0.0.0/8' }],
+  outcome: { action: 'refuse', reason: 'egress-denied', by: 'built in: deny 10.0.0.0/8' },
+};
+
 let files: ReturnType<typeof scratch>;
 let socket: string;
 let api: FakeApi;
@@ -45,6 +51,7 @@ beforeEach(async () => {
     ...Object.fromEntries(LISTINGS.map(([, route, row]) => [route, [row]])),
     'GET /v1/vms/a/diagnosis': SICK,
     'GET /v1/vms/b/diagnosis': WELL,
+    'POST /v1/explain': DENIED,
   });
 });
 
@@ -80,4 +87,17 @@ test('diagnose -> hops and verdict, status 69; --json -> the whole; healthy -> s
   expect(JSON.parse((await run('diagnose', 'a', '--json')).stdout)).toEqual(SICK);
   expect((await run('diagnose', 'b')).status).toBe(0);
   expect((await run('diagnose', 'a', '--port', '0')).status).toBe(2);
+}, 20_000);
+
+test('why -> steps and outcome, in each format; a denied flow is an answer: status 0', async () => {
+  const told = await run('why', DENIED.flow);
+  expect(told.status).toBe(0);
+  expect(told.stdout).toContain('egress  drop     built in: deny 10.0.0.0/8');
+  expect(told.stdout.trimEnd().split('\n').at(-1)).toBe(
+    'refuse (egress-denied), by built in: deny 10.0.0.0/8',
+  );
+  expect(api.seen[0]).toMatchObject({ body: JSON.stringify({ flow: DENIED.flow }) });
+  expect(JSON.parse((await run('why', DENIED.flow, '-o', 'json')).stdout)).toEqual(DENIED);
+  expect(parse((await run('why', DENIED.flow, '-o', 'yaml')).stdout)).toEqual(DENIED);
+  expect((await run('why')).status).toBe(2);
 }, 20_000);
