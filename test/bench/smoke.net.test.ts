@@ -1,18 +1,9 @@
 /** The bench as a contributor runs it, with samples too short to mean anything. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-
-function bench(...args: string[]) {
-  return spawnSync(process.execPath, ['scripts/bench.mjs', ...args], { cwd: ROOT, encoding: 'utf8' });
-}
-
-const scratchFolders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('tapswitch-bench-'));
+import { bench, ROOT, scratchFolders } from './run.ts';
 
 const ROWS = ['l2.tcp.1', 'l2.rr', 'forward.tcp.in', 'nat.udp.rr'];
 
