@@ -105,6 +105,11 @@ export function readPacket(block: Buffer): ReadPacket {
   };
 }
 
+/** Number of the interface that statistics are about. */
+export function statisticsInterface(block: Buffer): number {
+  return block.readUInt32LE(BLOCK_HEADER_BYTES);
+}
+
 /** Frames that found no room, of interface statistics. */
 export function lostFrames(block: Buffer): bigint {
   const options = BLOCK_HEADER_BYTES + STATISTICS_BODY_BYTES;

@@ -1,7 +1,8 @@
 /** `tapswitch capture`: frames into pcapng files. */
 import { Command, InvalidArgumentError } from 'commander';
 import { EXIT } from '../errors.ts';
-import { Blocks, type CaptureTarget, type RingSize, ringTarget, singleTarget } from './capture-file.ts';
+import { Blocks, type CaptureTarget, singleTarget } from './capture-file.ts';
+import { type RingSize, ringTarget } from './capture-ring.ts';
 import { chosen, countOption, durationOption } from './capture-words.ts';
 import { clientOf, examples, wholeNumber } from './connection.ts';
 import { say } from './output.ts';

@@ -1,6 +1,11 @@
 /** Captures of the daemon's, as they come. */
 import type { Transport } from './transport.ts';
 
+/** Header of the answer with the capture's id */
+const ID_HEADER = 'tapswitch-capture';
+/** How long an ended capture may take for its last frames before it is cut */
+const ENDING = 5000; // ms
+
 export interface CaptureOptions {
   /** Ids; every port where absent */
   readonly vms?: readonly string[] | undefined;
@@ -12,7 +17,7 @@ export interface CaptureOptions {
   readonly duration?: number | undefined;
   /** Frames after which it ends */
   readonly count?: number | undefined;
-  /** Ends it, without an error; the file has no statistics then */
+  /** Lets it come to its end: what was captured until then is still given, and the statistics */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -26,9 +31,23 @@ export async function* captureStream(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   if (signal?.aborted) return;
   const query = { vms: vms?.join(','), ...limits };
+  const cut = new AbortController();
+  let id: string | undefined;
+  let patience: NodeJS.Timeout | undefined;
+  const end = () => {
+    if (id === undefined) cut.abort();
+    else transport.call('DELETE', `/v1/captures/${id}`, { signal: cut.signal }).catch(() => cut.abort());
+    patience = setTimeout(() => cut.abort(), ENDING);
+  };
+  signal?.addEventListener('abort', end, { once: true });
   try {
-    yield* transport.stream('/v1/capture', { query, signal });
+    yield* transport.stream('/v1/capture', { query, signal: cut.signal }, (headers) => {
+      id = headers[ID_HEADER] as string;
+    });
   } catch (error) {
-    if (!signal?.aborted) throw error;
+    if (!cut.signal.aborted) throw error;
+  } finally {
+    signal?.removeEventListener('abort', end);
+    clearTimeout(patience);
   }
 }

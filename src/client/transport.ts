@@ -20,6 +20,9 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Headers of an answer, names in lower case. */
+export type Headers = Dispatcher.ResponseData['headers'];
+
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 export class Transport {
@@ -108,11 +111,17 @@ export class Transport {
 
   /**
    * Asks, and reads the answer piece by piece as it comes.
+   * @param opened is called with the answer's headers before the first piece
    * @throws ApiError as {@link call}
    */
-  async *stream(path: string, { query, signal }: Call = {}): AsyncGenerator<Uint8Array, void, undefined> {
+  async *stream(
+    path: string,
+    { query, signal }: Call,
+    opened: (headers: Headers) => void,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const answer = await this.ask('GET', `${path}${queryText(query)}`, undefined, signal);
     if (answer.statusCode >= 400) throw answeredError(answer.statusCode, await answer.body.text());
+    opened(answer.headers);
     try {
       yield* answer.body;
     } catch (error) {

@@ -65,7 +65,12 @@ test('client -> the pieces; leaving the loop or the signal ends it', async () =>
   }
   await ended();
   const over = new AbortController();
-  for await (const _ of client.capture({ signal: over.signal })) over.abort();
+  const pieces: string[] = [];
+  for await (const piece of client.capture({ signal: over.signal })) {
+    pieces.push(String(piece));
+    over.abort();
+  }
+  expect(pieces).toEqual(['first', 'last']);
   await ended();
   await expect(
     client
@@ -73,6 +78,29 @@ test('client -> the pieces; leaving the loop or the signal ends it', async () =>
       [Symbol.asyncIterator]()
       .next(),
   ).rejects.toMatchObject({ code: 'VM_UNKNOWN' });
+  await client.close();
+});
+
+test('DELETE by the id of the answer -> it comes to its end; then, and by another id, there is none', async () => {
+  const answer = await begin('/v1/capture');
+  const path = `/v1/captures/${answer.headers['tapswitch-capture']}`;
+  expect((await stage.ask('DELETE', path)).status).toBe(204);
+  let text = '';
+  for await (const piece of answer) text += piece;
+  expect(text).toBe('firstlast');
+  await vi.waitFor(async () => {
+    expect((await stage.ask('DELETE', path)).json).toMatchObject({ code: 'NOT_FOUND', status: 404 });
+  });
+  expect((await stage.ask('DELETE', '/v1/captures/1')).status).toBe(404);
+});
+
+test('a signal before the answer -> it ends at once, without an error', async () => {
+  const client = createClient({ socket: stage.socket });
+  const over = new AbortController();
+  const first = client.capture({ signal: over.signal })[Symbol.asyncIterator]().next();
+  over.abort();
+  expect(await first).toEqual({ done: true, value: undefined });
+  await ended();
   await client.close();
 });
 

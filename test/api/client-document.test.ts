@@ -86,5 +86,6 @@ test.each(Object.entries(CALLS))('%s', async (_name, call) => {
 test('events and captures, which are streams: the paths the client opens are in the document', () => {
   expect(paths['/v1/capture']?.get).toBeDefined();
   expect(paths['/v1/vms/{id}/capture']?.get).toBeDefined();
+  expect(paths['/v1/captures/{id}']?.delete).toBeDefined();
   expect(paths['/v1/events']?.get?.operationId).toBe('events');
 });

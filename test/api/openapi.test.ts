@@ -21,6 +21,7 @@ describe('the document', () => {
   test('is OpenAPI 3.1 and has every route', () => {
     expect(version).toMatch(/^3\.1\./);
     expect(routes.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
+      'DELETE /v1/captures/{id}',
       'DELETE /v1/vms/{id}',
       'DELETE /v1/vms/{id}/forwards',
       'GET /healthz',

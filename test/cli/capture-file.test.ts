@@ -10,12 +10,13 @@ import {
   sectionHeader,
 } from '../../src/capture/pcapng.ts';
 import { ringSize } from '../../src/cli/capture.ts';
-import { Blocks, ringTarget, singleTarget } from '../../src/cli/capture-file.ts';
+import { Blocks, singleTarget } from '../../src/cli/capture-file.ts';
+import { ringTarget } from '../../src/cli/capture-ring.ts';
 
-const packet = (n: number) =>
+const packet = (n: number, lost = 0) =>
   enhancedPacket({
     ...{ interfaceId: 0, time: BigInt(n), bytes: new Uint8Array(1000).fill(n), originalLength: 1000 },
-    ...{ direction: 'in' as const, packetId: BigInt(n), comment: '', lost: 0 },
+    ...{ direction: 'in' as const, packetId: BigInt(n), comment: '', lost },
   });
 const opening = [
   sectionHeader('test'),
@@ -65,6 +66,35 @@ test('ring -> the last files are there, each with section and interface', async 
     return blocks.frames;
   });
   expect(counts.every((count) => count > 0 && count <= 4)).toBe(true);
+});
+
+test('ring -> each file ends with statistics about itself; all together they are those of the capture', async () => {
+  const lossy = packets.map((_, n) => packet(n, n === 5 ? 2 : 0));
+  const target = ringTarget(join(folder, 'x.pcapng'), { files: 30, bytes: 5000 });
+  for (const block of new Blocks().take(Buffer.concat([...opening, ...lossy, statistics]))) {
+    await target.write(block);
+  }
+  target.close();
+  const names = readdirSync(folder).toSorted((a, b) => Number(/\d+/.exec(a)) - Number(/\d+/.exec(b)));
+  const ends = names.map((name) => {
+    const bytes = readFileSync(join(folder, name));
+    expect(bytes.length).toBeLessThanOrEqual(5000);
+    const all = new Blocks();
+    const last = all.take(bytes).at(-1) as Buffer;
+    expect(last.readUInt32LE(0)).toBe(5);
+    return { frames: all.frames, lost: all.lost };
+  });
+  expect(ends.map(({ frames }) => frames)).toEqual([4, 4, 4, 4, 4]);
+  // Two that a frame of the second file tells of; three that only the capture's own statistics do.
+  expect(ends.map(({ lost }) => lost)).toEqual([0n, 2n, 0n, 0n, 3n]);
+});
+
+test('ring that is closed without statistics of the capture -> they are in its file', async () => {
+  const target = ringTarget(join(folder, 'x.pcapng'), { files: 2, bytes: 5000 });
+  for (const block of opening) await target.write(Buffer.from(block));
+  target.close();
+  const found = new Blocks().take(readFileSync(join(folder, 'x-1.pcapng')));
+  expect(found.map((block) => block.readUInt32LE(0))).toEqual([0x0a0d0d0a, 1, 5]);
 });
 
 test('a folder that is not there -> one line', () => {

@@ -49,6 +49,12 @@ function tshark(file: string, filter = ''): string[] {
   return stdout.split('\n').filter((line) => line !== '');
 }
 
+/** Statistics blocks of each interface. */
+function statisticsIn(file: string): string[] {
+  const { stdout } = spawnSync('capinfos', [file], { encoding: 'utf8' });
+  return [...stdout.matchAll(/Number of stat entries = (\d+)/g)].map(([, count]) => count as string);
+}
+
 interface Running {
   readonly child: ReturnType<typeof spawnIn>;
   readonly ended: Promise<{ readonly code: number | null; readonly stderr: string }>;
@@ -92,8 +98,9 @@ describe.skipIf(!hasTshark)('tapswitch capture (Debian package tshark)', () => {
     await ping(guest.namespace, GATEWAY, 3);
     await vi.waitFor(() => expect(tshark(file)).toHaveLength(6), { timeout: 10_000 });
     child.kill('SIGINT');
-    expect((await ended).code).toBe(0);
+    expect(await ended).toEqual({ code: 0, stderr: 'Capturing every port\n6 frames captured\n' });
     expect(tshark(file)).toHaveLength(6);
+    expect(statisticsIn(file)).toEqual(['1']);
     for (let i = 0; i < 9; i++) {
       const answer = await ask({ socketPath: socket() }, 'GET', '/v1/capture?count=1&duration=1&filter=vlan');
       expect(answer.status).toBe(200);
