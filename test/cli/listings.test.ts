@@ -69,7 +69,7 @@ describe.each(LISTINGS)('%j', (words, _route, row, id) => {
     expect(parse((await run(...words, '-o', 'yaml')).stdout)).toEqual([row]);
     expect(JSON.parse((await run(...words, '-q', '-o', 'json')).stdout)).toEqual([id]);
     expect((await run(...words)).stdout.trimEnd().split('\n')).toHaveLength(2);
-  }, 20_000);
+  }, 60_000);
 });
 
 test('a VM that is not there -> status 2, one line', async () => {
@@ -87,7 +87,7 @@ test('diagnose -> hops and verdict, status 69; --json -> the whole; healthy -> s
   expect(JSON.parse((await run('diagnose', 'a', '--json')).stdout)).toEqual(SICK);
   expect((await run('diagnose', 'b')).status).toBe(0);
   expect((await run('diagnose', 'a', '--port', '0')).status).toBe(2);
-}, 20_000);
+}, 60_000);
 
 test('why -> steps and outcome, in each format; a denied flow is an answer: status 0', async () => {
   const told = await run('why', DENIED.flow);
@@ -100,4 +100,4 @@ test('why -> steps and outcome, in each format; a denied flow is an answer: stat
   expect(JSON.parse((await run('why', DENIED.flow, '-o', 'json')).stdout)).toEqual(DENIED);
   expect(parse((await run('why', DENIED.flow, '-o', 'yaml')).stdout)).toEqual(DENIED);
   expect((await run('why')).status).toBe(2);
-}, 20_000);
+}, 60_000);
