@@ -141,6 +141,7 @@ export class CaptureSession {
     }
     records.sort((a, b) => a.seconds - b.seconds || a.nanoseconds - b.nanoseconds);
     const described = new Set<number>();
+    // Each ring gives as many as the file still takes. What is left over came after its last frame, and is not of it.
     const blocks = records.slice(0, room).flatMap((record) => {
       // A number is another VM's at times.
       const description = described.has(record.port) ? [] : this.#describe(record.port);

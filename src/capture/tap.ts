@@ -2,15 +2,16 @@
  * One capture's end in one worker: which frames it wants, and the ring they go to.
  *
  * A frame that is received is noted before the switch decides about it, which may change its bytes; if it is dropped
- * then, its record is told why, and a filter that asks for dropped frames is asked again. What the filter does not want
- * in the end is withdrawn before the ring is published.
+ * then, its record is told why. A filter that asks for dropped frames is asked again with the reason: what it does not
+ * want any more is withdrawn before the ring is published, and what it only wants now is noted now, since what is
+ * dropped has not been changed. So a frame that is neither dropped nor wanted is not copied, whatever the filter.
  */
 import type { FrameBatch } from '../port/batch.ts';
 import { MAX_FRAME_BYTES } from '../port/batch.ts';
 import type { PieceQueue } from '../port/piece-queue.ts';
 import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
 import { compileFilter, type VmPorts } from './filter/compile.ts';
-import { type Condition, FilteredFrame, NOT_DROPPED } from './filter/frame.ts';
+import { type Condition, FilteredFrame, NOT_DROPPED, WHOLE } from './filter/frame.ts';
 import { RECEIVED, RingWriter, SENT } from './ring.ts';
 
 /** What a worker is told of a capture. */
@@ -41,7 +42,7 @@ export class CaptureTap {
   readonly #lost: Int32Array;
   /** Lost of each port since its last record */
   readonly #unreported: Int32Array;
-  /** Record of each slot of the batch, and whether the filter wants it */
+  /** Record of each slot of the batch, NONE also where it found no room, and whether the filter wants it */
   readonly #records: Int32Array;
   readonly #wanted: Uint8Array;
   #seconds = 0;
@@ -72,18 +73,25 @@ export class CaptureTap {
   /** Notes a frame that came in. */
   received(batch: FrameBatch, slot: number, port: number, id: number): void {
     this.#records[slot] = NONE;
-    if (!this.#watches(port)) return;
-    const wanted = this.#looksAt(batch, slot, port, NOT_DROPPED);
-    if (!wanted && !this.#asksForDrops) return;
+    this.#wanted[slot] = 0;
+    if (!this.#watches(port) || !this.#looksAt(batch, slot, port, NOT_DROPPED)) return;
     this.#records[slot] = this.#write(batch, slot, RECEIVED, port, NOT_DROPPED, id);
-    this.#wanted[slot] = wanted ? 1 : 0;
+    this.#wanted[slot] = 1;
   }
 
   /** The frame in that slot was dropped. */
-  dropped(batch: FrameBatch, slot: number, port: number, reason: number): void {
+  dropped(batch: FrameBatch, slot: number, port: number, reason: number, id: number): void {
+    if (this.#wanted[slot] === 1) this.#giveReason(batch, slot, port, reason);
+    else if (this.#asksForDrops && this.#watches(port) && this.#looksAt(batch, slot, port, reason)) {
+      this.#records[slot] = this.#write(batch, slot, RECEIVED, port, reason, id);
+      this.#wanted[slot] = 1;
+    }
+  }
+
+  #giveReason(batch: FrameBatch, slot: number, port: number, reason: number): void {
     const record = this.#records[slot] as number;
     if (record === NONE) return;
-    if (this.#asksForDrops) this.#wanted[slot] = this.#looksAt(batch, slot, port, reason) ? 1 : 0;
+    if (this.#asksForDrops && !this.#looksAt(batch, slot, port, reason)) this.#wanted[slot] = 0;
     this.#ring.setReason(record, reason);
   }
 
@@ -102,23 +110,25 @@ export class CaptureTap {
     this.#write(batch, slot, SENT, port, reason, id);
   }
 
-  /** The same for one in two pieces; the filter sees what is in `whole`. */
-  sentPieces(
-    queue: PieceQueue,
-    index: number,
-    whole: Uint8Array,
-    port: number,
-    reason: number,
-    id: number,
-  ): void {
+  /** The same for one in two pieces, which is put together only if it is wanted, or the filter asks for payload. */
+  sentPieces(queue: PieceQueue, index: number, port: number, reason: number, id: number): void {
     if (!this.#watches(port)) return;
     const { frame } = this;
     const bytes = (queue.bytes[index] as number) - VNET_HEADER_BYTES;
     const arena = frame.view;
-    frame.view = new DataView(whole.buffer, whole.byteOffset, whole.length);
-    const wanted = this.#asks(VNET_HEADER_BYTES, bytes, port, reason);
+    frame.view = queue.view;
+    frame.present = queue.headerBytes(index) - VNET_HEADER_BYTES;
+    frame.isCut = false;
+    let wanted = this.#asks(queue.headers(index) + VNET_HEADER_BYTES, bytes, port, reason);
+    const { isCut } = frame;
+    frame.present = WHOLE;
+    if (wanted || isCut) {
+      const whole = queue.copy(index);
+      frame.view = new DataView(whole.buffer);
+      if (isCut) wanted = this.#asks(VNET_HEADER_BYTES, bytes, port, reason);
+      if (wanted) this.#put(whole, VNET_HEADER_BYTES, bytes, SENT, port, reason, id);
+    }
     frame.view = arena;
-    if (wanted) this.#put(whole, VNET_HEADER_BYTES, bytes, SENT, port, reason, id);
   }
 
   publish(): void {

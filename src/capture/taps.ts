@@ -58,7 +58,8 @@ export class CaptureTaps {
   }
 
   dropped(batch: FrameBatch, slot: number, port: number, reason: number): void {
-    for (let i = 0; i < this.#taps.length; i++) this.#taps[i]?.dropped(batch, slot, port, reason);
+    const id = this.#ids[slot] as number;
+    for (let i = 0; i < this.#taps.length; i++) this.#taps[i]?.dropped(batch, slot, port, reason, id);
   }
 
   /** @param count of the frames in `slots` from `first` on, which the port has been given */
@@ -77,10 +78,9 @@ export class CaptureTaps {
   sentPieces(queue: PieceQueue, first: number, count: number, port: number): void {
     this.#stamp();
     for (let index = first; index < first + count; index++) {
-      const whole = queue.copy(index);
       const reason = reasonOf(queue.refused[index] as number);
       const id = this.#newId();
-      for (const tap of this.#taps) tap.sentPieces(queue, index, whole, port, reason, id);
+      for (const tap of this.#taps) tap.sentPieces(queue, index, port, reason, id);
     }
   }
 

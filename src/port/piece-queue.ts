@@ -50,6 +50,11 @@ export class PieceQueue {
     this.refused[index] = 0;
   }
 
+  /** Bytes of frame `index` that are in its header slot, virtio-net header included. */
+  headerBytes(index: number): number {
+    return this.#headerBytes[index] as number;
+  }
+
   /** Bytes of `count` frames from `first` on that were not refused, without their virtio-net headers. */
   sentBytes(first: number, count: number): number {
     let bytes = 0;

@@ -185,7 +185,10 @@ describe.skipIf(!hasTshark)('captures (Debian package tshark)', () => {
       await ping(one.namespace, GATEWAY, 1);
       for (const worker of sw.stats().workers.keys()) sw.crashWorker(worker);
       await vi.waitFor(() => expect(sw.stats().workers.every(({ replaced }) => replaced === 1)).toBe(true));
-      await ping(one.namespace, GATEWAY, 2);
+      // A new thread may take longer to begin than a ping waits.
+      const answered = async () =>
+        expect(await ping(one.namespace, GATEWAY, 2)).toMatchObject({ received: 2 });
+      await vi.waitFor(answered, { timeout: 30_000 });
     });
     expect(packets(pcapng).length).toBeGreaterThanOrEqual(6);
   });
@@ -209,4 +212,26 @@ test('bad requests -> refused, and nothing is left running', async () => {
   const again = await sw.capture();
   again.stop();
   await read(again);
+});
+
+test('capture.maximum and capture.ringBytes -> one capture, whose ring is full after 256 KiB', async () => {
+  const other = await stage.start({
+    networks: { default: { subnet: '10.2.0.0/24', gateway: '10.2.0.1' } },
+    capture: { maximum: 1, ringBytes: 262_144 },
+  });
+  const three = await stage.guest(13);
+  await other.attach('c', stage.vm(13, { ip: '10.2.0.13' }));
+  const capture = await other.capture({ filter: 'greater 1000' });
+  await expect(other.capture()).rejects.toMatchObject({
+    code: 'CAPTURE_LIMIT',
+    message: '1 capture is running already',
+  });
+  const flood = Array.from({ length: 300 }, () => frame(TO, GUEST, 1400));
+  sendFrames(three.namespace, 'eth0', flood);
+  // Nobody reads: a record has 40 bytes before its frame, and what does not fit is lost.
+  const room = Math.floor(262_144 / 1440);
+  await vi.waitFor(() => expect(capture.lost).toBe(300 - room));
+  capture.stop();
+  await read(capture);
+  expect(capture.written).toBe(room);
 });
