@@ -76,6 +76,10 @@ class GuestQuestion {
   explain(): Explanation {
     const { protocol, port } = this.#question;
     const from = this.#source.mac ?? this.#identity.mac;
+    const { id, port: ingress } = this.#vm;
+    if (!this.#scene.tables.carrier(ingress)) {
+      this.#account.pass('carrier', `no process holds the TAP of ${id}: told as if one did`);
+    }
     if (protocol === 'frame') {
       const to = this.#destinationMac();
       return this.#tell(plainFrame({ from, to }), { from, to, sender: undefined, target: undefined });

@@ -271,6 +271,16 @@ test('what an earlier frame taught the switch is known', () => {
   expect(made.explain('a -> new:22').steps.at(-1)?.rule).toBe('fast-path');
 });
 
+test('a VM that nobody holds the TAP of -> is told as if one did, and that is said first', () => {
+  const { steps, outcome } = stage('isolated').explain('off -> gateway');
+  expect(steps[0]).toMatchObject({
+    rule: 'carrier',
+    outcome: 'pass',
+    detail: expect.stringMatching(/as if one did/),
+  });
+  expect(outcome.action).toBe('gateway');
+});
+
 test('in step by step words', () => {
   expect(stage('shared').explain('a -> b:22').steps).toEqual([
     { rule: 'arp', outcome: 'pass', detail: '192.168.0.15 is at 06:00:c0:a8:00:0f (b)' },
