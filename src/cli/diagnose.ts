@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import type { Diagnosis } from '../client/client.ts';
 import type { BridgeSubject } from '../diagnosis/bridge/diagnose.ts';
 import { exitStatusOf } from '../diagnosis/verdicts.ts';
-import { TapswitchError } from '../errors.ts';
+import { EXIT, TapswitchError } from '../errors.ts';
 import { parseIpv4 } from '../wire/ipv4.ts';
 import { clientOf, examples, guestPort } from './connection.ts';
 import { EVENTS } from './live.ts';
@@ -91,11 +91,12 @@ export function diagnoseCommand(): Command {
     )
     .action(async (id: string | undefined, options: Options, command: Command) => {
       const subject = bridgeSubject(id, options);
-      const diagnosis: Diagnosed =
-        subject === undefined
-          ? await clientOf(command).diagnose(id as string, options.port)
-          : await ofBridge(subject);
+      const ofVm = async (): Promise<Diagnosed> => clientOf(command).diagnose(id as string, options.port);
+      const diagnosis = await (subject === undefined ? ofVm() : ofBridge(subject));
       write(options.json === true ? `${JSON.stringify(diagnosis, null, 2)}\n` : textOf(diagnosis));
-      process.exitCode = exitStatusOf(diagnosis.verdict.code);
+      const { code } = diagnosis.verdict;
+      // A bridge's verdicts are a list of their own, in which a code of the other list may stand for another class.
+      if (subject === undefined) process.exitCode = exitStatusOf(code);
+      else if (code !== 'HEALTHY') process.exitCode = EXIT.unavailable;
     });
 }

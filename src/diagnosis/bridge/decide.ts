@@ -320,5 +320,6 @@ export function decideBridge(facts: BridgePathFacts): BridgeDecision {
   const saying = findings.filter(({ verdict }) => verdict !== undefined);
   const code = (saying.find(({ mild }) => mild !== true) ?? saying[0])?.verdict ?? 'HEALTHY';
   const hops = findings.map(({ hop, status, evidence }) => ({ hop, status, evidence }));
-  return { hops, verdict: { code, ...BRIDGE_VERDICTS[code] } };
+  const { sentence, nextStep } = BRIDGE_VERDICTS[code];
+  return { hops, verdict: { code, sentence, nextStep } };
 }
