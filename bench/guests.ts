@@ -18,11 +18,14 @@ export interface BenchGuest {
   readonly vmm?: ChildProcess;
 }
 
-const PREFIX = 24;
-/** The client's and the server's */
-const NUMBERS = [2, 3] as const;
+export const PREFIX = 24;
+/** The number of the guest that sends. */
+export const CLIENT_NUMBER = 2;
+/** The number of the guest that serves: it is the only one where the other end of the load is no guest. */
+export const SERVER_NUMBER = 3;
+const NUMBERS = [CLIENT_NUMBER, SERVER_NUMBER] as const;
 
-const identity = (number: number) => ({
+export const identity = (number: number) => ({
   interfaceName: `fc-vm-${number}`,
   mac: `06:00:0a:42:00:0${number}`,
   ip: `10.66.0.${number}`,
@@ -31,9 +34,6 @@ const identity = (number: number) => ({
 export const SUBNET = `10.66.0.0/${PREFIX}`;
 export const GATEWAY = '10.66.0.1';
 export const GATEWAY_ON_BRIDGE = `${GATEWAY}/${PREFIX}`;
-
-/** The number of the guest that serves: it is the only one where the other end of the load is no guest. */
-export const SERVER_NUMBER = 3;
 
 /** A guest on a veth whose other end is in the namespace `host`. */
 export async function vethGuest(host: string, number: number, undo: Undo): Promise<BenchGuest> {

@@ -1,5 +1,6 @@
 /** `npm run bench -- ...`: results on stdout, progress on stderr. Status 1: failed, or `--check` found a row that does. */
 import { constants } from 'node:os';
+import { GuestUnavailable } from '../src/lab/guest.ts';
 import { endPrograms } from '../src/lab/process.ts';
 import { kindOf, readBaseline, saveBaseline } from './baseline.ts';
 import { type About, header } from './header.ts';
@@ -17,12 +18,17 @@ import { ROOT } from './tools.ts';
 
 const report = reporterTo(process.stderr);
 
-/** Sets every rig up that the rows need, and those of other programs where these are installed and start. */
+/** Sets every rig up that the rows need, but for virtual machines that cannot be had here, and those of other programs where these are installed and start. */
 async function buildRigs(rows: readonly Row[], undo: Undo, pace: Pace): Promise<Map<RigName, Rig>> {
   const rigs = new Map<RigName, Rig>();
   for (const name of new Set(rows.flatMap(requiredRigs))) {
     report.step(`setting up ${name}`);
-    rigs.set(name, await buildRig(name, undo, pace));
+    try {
+      rigs.set(name, await buildRig(name, undo, pace));
+    } catch (error) {
+      if (!(error instanceof GuestUnavailable)) throw error;
+      report.note(`leaving out the rows on ${name}: ${error.message}`);
+    }
   }
   for (const name of new Set(rows.flatMap(({ peers = [] }) => peers))) {
     if (rigs.has(name)) continue;
@@ -60,7 +66,7 @@ function check(rows: readonly Row[], results: readonly Result[], about: About): 
 }
 
 async function bench(options: Options, undo: Undo): Promise<boolean> {
-  const { rows, samples, pace, json } = options;
+  const { samples, pace, json } = options;
   const print = (line: object, text: string) => {
     report.clear();
     process.stdout.write(`${json ? JSON.stringify(line) : text}\n`);
@@ -68,7 +74,8 @@ async function bench(options: Options, undo: Undo): Promise<boolean> {
   const about = header(samples, pace.seconds);
   const described = Object.entries(about).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
   print(about, described.join('\n'));
-  const rigs = await buildRigs(rows, undo, pace);
+  const rigs = await buildRigs(options.rows, undo, pace);
+  const rows = options.rows.filter((row) => requiredRigs(row).every((rig) => rigs.has(rig)));
   const measurement = new Measurement(rigs, samples, pace, report.step);
   const results: Result[] = [];
   for (const [i, row] of rows.entries()) {

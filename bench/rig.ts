@@ -1,3 +1,4 @@
+import type { Guest } from '../src/lab/guest.ts';
 import type { Crowd } from './crowd.ts';
 import type { GcLog } from './gc-log.ts';
 import type { Pace } from './pace.ts';
@@ -34,6 +35,8 @@ export interface Rig {
   readonly outside?: { readonly server: string; readonly address: string };
   /** What that process allocates, for rigs where it says so, and the interface by which frames leave it */
   readonly allocation?: { readonly log: GcLog; readonly host: string; readonly interfaceName: string };
+  /** The serving end where that is no namespace of ours: `server` is the host then */
+  readonly machine?: Guest;
   /** Ports beside the two ends, for rigs that have many */
   readonly crowd?: Crowd;
 }
@@ -64,7 +67,8 @@ export type RigName =
   | KernelRigName
   | ScaleRigName
   | RecoveryRigName
-  | AllocationRigName;
+  | AllocationRigName
+  | QemuRigName;
 
 /** Between two guests; `-mtu` with one of 65,520 bytes, `-plain` without their offloads */
 export type L2RigName =
@@ -131,6 +135,9 @@ export type RecoveryRigName = 'tapswitch-worker' | 'datapath-worker' | 'daemon-r
 
 /** Between two guests: `datapath` with its collections of garbage told */
 export type AllocationRigName = 'datapath-gc';
+
+/** Between a guest in a namespace and a virtual machine on a TAP */
+export type QemuRigName = 'tapswitch-qemu' | 'bridge-qemu';
 
 /** A daemon with many VMs */
 export type ControlRigName = 'daemon';

@@ -11,6 +11,7 @@ import { KERNEL_RIGS } from './rigs-kernel.ts';
 import { L2_RIGS } from './rigs-l2.ts';
 import { MANY_RIGS } from './rigs-many.ts';
 import { NAT_RIGS } from './rigs-nat.ts';
+import { QEMU_RIGS } from './rigs-qemu.ts';
 import { RECOVERY_RIGS } from './rigs-recovery.ts';
 import { SCALE_RIGS } from './rigs-scale.ts';
 
@@ -26,6 +27,7 @@ const RIGS: Readonly<Record<RigName, Build>> = {
   ...SCALE_RIGS,
   ...RECOVERY_RIGS,
   ...ALLOCATION_RIGS,
+  ...QEMU_RIGS,
 };
 
 /** Builds the rig of that name; `undo` learns how to remove it. */

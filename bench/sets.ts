@@ -7,6 +7,7 @@ import { FORWARD } from './forward.ts';
 import { ISOLATION } from './isolation.ts';
 import { L2 } from './l2.ts';
 import { NAT } from './nat.ts';
+import { QEMU } from './qemu.ts';
 import { RECOVERY } from './recovery.ts';
 import type { Row } from './row.ts';
 import { QUICK_SCALE, SCALE } from './scale.ts';
@@ -22,6 +23,7 @@ export const SETS: Readonly<Record<string, readonly Row[]>> = {
   scale: SCALE,
   recovery: RECOVERY,
   alloc: ALLOCATION,
+  qemu: QEMU,
 };
 
 /** What `--quick` has of sets that are not among its dozen, where these are named */
@@ -29,7 +31,7 @@ export const QUICK_IN_SETS: readonly string[] = [
   'control.put',
   'control.put.alone',
   ...QUICK_SCALE,
-  ...[...RECOVERY, ...ALLOCATION].map(({ name }) => name),
+  ...[...RECOVERY, ...ALLOCATION, ...QEMU].map(({ name }) => name),
 ];
 
 /** One of each kind of traffic on each way through the switch: three samples of a second stay under 4 minutes */

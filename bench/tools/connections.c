@@ -6,6 +6,7 @@
  *   connections trips tcp|udp ADDRESS PORT MS     a byte there and back, over and over; one JSON line
  *   connections hold ADDRESS PORT COUNT           opens them, a byte there and back on each; prints "ready", waits
  *   connections survive ADDRESS PORT COUNT        the same; on SIGUSR1 again a byte on each, one JSON line: how many answer
+ *   connections fill ADDRESS PORT MS              sends on one connection for MS milliseconds and closes it
  *   connections stream ADDRESS PORT COUNT         opens them and sends for ever on each; prints "ready" after a second
  *
  * The server sends a single byte back and swallows anything longer. A client that waits in vain for 5 s gives
@@ -319,6 +320,18 @@ static _Noreturn void stream(int count)
 	}
 }
 
+static int fill(double length_ms)
+{
+	int fd = open_connection(SOCK_STREAM);
+	double end = now_ms() + length_ms;
+
+	while (now_ms() < end) {
+		if (send(fd, bulk, sizeof bulk, MSG_NOSIGNAL) < 0)
+			die("send");
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -338,9 +351,12 @@ int main(int argc, char **argv)
 		hold(atoi(argv[4]));
 	if (argc == 5 && strcmp(mode, "survive") == 0)
 		return survive(atoi(argv[4]));
+	if (argc == 5 && strcmp(mode, "fill") == 0)
+		return fill(atof(argv[4]));
 	if (argc == 5 && strcmp(mode, "stream") == 0)
 		stream(atoi(argv[4]));
 	fputs("usage: connections serve PORT | rate ADDRESS PORT CLIENTS MS | trips tcp|udp ADDRESS PORT MS |"
-	      " hold ADDRESS PORT COUNT | survive ADDRESS PORT COUNT | stream ADDRESS PORT COUNT\n", stderr);
+	      " hold ADDRESS PORT COUNT | survive ADDRESS PORT COUNT |"
+	      " fill ADDRESS PORT MS | stream ADDRESS PORT COUNT\n", stderr);
 	return 2;
 }
