@@ -36,6 +36,13 @@ describe('arguments of the bench', () => {
     expect(names('--quick', '--only', 'nat.tcp.down')).toEqual(['nat.tcp.down']);
     expect(names('nat', '--quick')).toEqual(['nat.tcp.up', 'nat.udp.rr']);
     expect(names('control', '--quick')).toEqual(['control.put', 'control.put.alone']);
+    expect(names('recovery', '--quick')).toContain('recovery.daemon.lost');
+  });
+
+  test('--quick with the scale set -> no row that needs a thousand ports', () => {
+    const measures = ['tcp', 'rtt', 'attach'];
+    const few = measures.flatMap((measure) => [1, 10, 100].map((ports) => `scale.${measure}.${ports}`));
+    expect(names('scale', '--quick')).toEqual(few);
   });
 
   test('--no-peers and --quick -> rows without other programs, though one of them be a reference elsewhere', () => {
