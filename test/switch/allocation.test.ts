@@ -53,4 +53,5 @@ test.each(['isolated', 'shared'] as const)(
     expect(heapGrowth(play)).toBeLessThan(ROUND_BYTES);
     batch.release();
   },
+  30_000,
 );
