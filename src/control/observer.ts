@@ -7,6 +7,8 @@ import type { EventLog } from './event-log.ts';
 
 /** Frames dropped within a second from which on they are worth an event */
 const RISING_FRAMES = 10;
+/** Refusals that the guest's user feels, each of which is worth one */
+const FELT: readonly string[] = ['flow-limit', 'egress-denied', 'dns-unanswered', 'forward-unanswered'];
 /** Pause between two events about the same reason at the same VM, `s` */
 const QUIET_SECONDS = 30;
 
@@ -86,6 +88,7 @@ export class Observer {
     if (address !== undefined) {
       seen.hasAddress = true;
       this.#events.add({ type: 'first-arp', vm, detail: `${address.ip} is at ${address.mac}` });
+      if (address.leased) this.#events.add({ type: 'lease', vm, detail: address.ip });
     }
     for (const [reason, frames] of Object.entries(port.drops)) this.#drops(vm, seen, reason, frames);
   }
@@ -113,7 +116,7 @@ export class Observer {
     seen.drops.set(reason, frames);
     const quiet = (seen.quiet.get(reason) ?? 0) - 1;
     if (quiet > 0) seen.quiet.set(reason, quiet);
-    else if (rise >= RISING_FRAMES) {
+    else if (rise >= (FELT.includes(reason) ? 1 : RISING_FRAMES)) {
       seen.quiet.set(reason, QUIET_SECONDS);
       this.#events.add({ type: 'drops-rising', vm, reason, frames: rise });
     }

@@ -44,6 +44,7 @@ export function portGlance(engine: Engine, number: number): PortGlance {
   const address = () => ({
     ip: formatIpv4(tables.ip(number)),
     mac: formatMac(macOf(tables.macHigh(number), tables.macLow(number))),
+    leased: tables.ip(number) === tables.leaseAddress(number),
   });
   return {
     carrier: tables.carrier(number),

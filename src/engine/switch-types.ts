@@ -44,6 +44,13 @@ export interface DialOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface GuestAddress {
+  readonly ip: string;
+  readonly mac: string;
+  /** It is the one that DHCP offers */
+  readonly leased: boolean;
+}
+
 /** A VM's port as it is now, as far as it can be seen at a glance; what the kernel has lost comes later. */
 export interface PortGlance {
   readonly carrier: boolean;
@@ -51,7 +58,7 @@ export interface PortGlance {
   /** Frames dropped, by reason */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>;
   /** Its IPv4 address and MAC, once both are known */
-  readonly address: () => { readonly ip: string; readonly mac: string } | undefined;
+  readonly address: () => GuestAddress | undefined;
 }
 
 /** TCP flows of a VM, and how many it may have. */

@@ -88,6 +88,7 @@ export const EVENT_TYPES = [
   'tap-absent',
   'first-frame', // of this carrier
   'first-arp', // the guest's address became known to the switch, or it answered ARP
+  'lease', // the guest uses the address it was offered by DHCP
   'port-reachable', // first connection opened to this port of this carrier
   'forward-added',
   'forward-removed',

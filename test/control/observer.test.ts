@@ -19,7 +19,11 @@ test('carrier, frames, address: -> first-frame and first-arp, once each', () => 
   observer.look('a', SILENT);
   expect(types()).toEqual([]);
   observer.look('a', { ...SILENT, rxFrames: 1 });
-  const known = { ...SILENT, rxFrames: 2, address: () => ({ ip: '10.0.0.2', mac: '06:00:00:00:00:01' }) };
+  const known = {
+    ...SILENT,
+    rxFrames: 2,
+    address: () => ({ ip: '10.0.0.2', mac: '06:00:00:00:00:01', leased: false }),
+  };
   observer.look('a', known);
   observer.look('a', { ...known, rxFrames: 9 });
   expect(types()).toEqual(['first-frame', 'first-arp']);
@@ -67,4 +71,15 @@ test('quiet -> looks since the last new frame', () => {
   expect(observer.quietSeconds('a')).toBe(2);
   observer.look('a', { ...SILENT, rxFrames: 2 });
   expect(observer.quietSeconds('a')).toBe(0);
+});
+
+test('an address that was offered -> a lease, too', () => {
+  const address = () => ({ ip: '10.0.0.2', mac: '06:00:00:00:00:01', leased: true });
+  observer.look('a', { ...SILENT, rxFrames: 1, address });
+  expect(types()).toEqual(['first-frame', 'first-arp', 'lease']);
+});
+
+test('a refusal that is felt -> an event at once', () => {
+  observer.look('a', { ...SILENT, drops: { 'flow-limit': 1, isolated: 1 } });
+  expect(said()).toMatchObject([{ type: 'drops-rising', reason: 'flow-limit', frames: 1 }]);
 });
