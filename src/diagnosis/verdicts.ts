@@ -120,8 +120,7 @@ export const VERDICTS = {
   },
   TCP_SILENT: {
     sentence: 'The guest answers ARP, but not TCP to the port.',
-    nextStep:
-      "See whether the guest's firewall drops TCP to it or rejects it by ICMP, and that its route back is right.",
+    nextStep: "See whether the guest's firewall drops TCP to it, and that its route back is right.",
   },
   SERVICE_SILENT: {
     sentence: 'The port takes connections, but nothing answers on them.',

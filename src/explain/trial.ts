@@ -94,6 +94,7 @@ export class Trial {
         tcp: { handle: (...frame) => this.#tcp(...frame) },
         udp: { handle: (...frame) => this.#datagram(PROTOCOL_UDP, ...frame) },
         echo: { handle: (...frame) => this.#datagram(PROTOCOL_ICMP, ...frame) },
+        errors: { handle: () => drop(DROP['no-service']) },
         questions: { handle: () => this.#name() },
       },
     );

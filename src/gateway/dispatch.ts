@@ -37,6 +37,8 @@ export interface GatewayServices {
   readonly tcp: PacketService;
   readonly udp: PacketService;
   readonly echo: PacketService;
+  /** IPv4 errors about what the gateway itself has sent */
+  readonly errors: PacketService;
   /** Names that are asked for over UDP */
   readonly questions: PacketService;
 }
@@ -98,8 +100,11 @@ export class Dispatch {
       if (protocol === ipv4.PROTOCOL_ICMP && !isOwn) {
         return this.#services.echo.handle(batch, slot, ingress, packet, true);
       }
+      if (this.#isIcmp(view, packet, icmp.UNREACHABLE)) {
+        return this.#services.errors.handle(batch, slot, ingress, packet, true);
+      }
     }
-    if (isOwn && this.#isEcho(view, packet)) {
+    if (isOwn && this.#isIcmp(view, packet, icmp.ECHO_REQUEST)) {
       this.#services.icmp.answerEcho(batch, slot, packet);
       return ingress;
     }
@@ -199,10 +204,10 @@ export class Dispatch {
     return forwarder.hostToGuest(batch.view, packet, port);
   }
 
-  #isEcho(view: DataView, packet: number): boolean {
+  #isIcmp(view: DataView, packet: number, type: number): boolean {
     if (ipv4.protocol(view, packet) !== ipv4.PROTOCOL_ICMP || ipv4.isFragment(view, packet)) return false;
     const message = packet + ipv4.headerLength(view, packet);
     const bytes = ipv4.totalLength(view, packet) - ipv4.headerLength(view, packet);
-    return icmp.check(view, message, bytes) && icmp.type(view, message) === icmp.ECHO_REQUEST;
+    return icmp.check(view, message, bytes) && icmp.type(view, message) === type;
   }
 }

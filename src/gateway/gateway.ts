@@ -8,7 +8,7 @@ import type { FrameBatch } from '../port/batch.ts';
 import type { GatewayContext } from './context.ts';
 import { Datagrams } from './datagrams.ts';
 import { Dhcp } from './dhcp.ts';
-import { Dispatch } from './dispatch.ts';
+import { Dispatch, type PacketService } from './dispatch.ts';
 import { DnsDatagrams } from './dns/datagrams.ts';
 import { type FlowRecord, MOST_LISTED, tcpRecords } from './flow-list.ts';
 import type { DialBinding, ForwardBinding } from './forward-binding.ts';
@@ -46,7 +46,11 @@ export class Gateway {
     const { neighbours, dhcp, icmpv6, tcp } = this;
     const { udp, echo } = this.#datagrams;
     const questions = new DnsDatagrams(context, context.dns);
-    this.#dispatch = new Dispatch(context, { neighbours, dhcp, icmp, icmpv6, tcp, udp, echo, questions });
+    const errors: PacketService = {
+      handle: (batch, _slot, ingress, packet) => tcp.handleError(batch, ingress, packet),
+    };
+    const services = { neighbours, dhcp, icmp, icmpv6, tcp, udp, echo, errors, questions };
+    this.#dispatch = new Dispatch(context, services);
     this.#forwards = new TcpForwards(context, (forward, fd) => {
       if (!handover.pass(forward, fd)) this.tcp.accept(forward, fd);
     });

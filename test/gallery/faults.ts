@@ -170,9 +170,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     fault: "The guest's firewall rejects TCP to the port by ICMP",
-    verdict: 'TCP_SILENT',
+    verdict: 'PORT_REFUSED',
     hop: 'tcp',
-    evidence: `port ${PORT}: silent`,
+    evidence: `port ${PORT}: refused`,
     port: PORT,
     inject: (stage) => filter(stage, `tcp dport ${PORT} reject`),
   },

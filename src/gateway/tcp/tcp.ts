@@ -50,6 +50,7 @@ import { TcpOutput } from './output.ts';
 import { Reached } from './reached.ts';
 import { ReadyQueue } from './ready-queue.ts';
 import { RECEIVE_BYTES, TcpReceiver } from './receiver.ts';
+import { Rejection } from './rejection.ts';
 import { Segment } from './segment.ts';
 import { TcpSender } from './sender.ts';
 
@@ -80,6 +81,7 @@ export class TcpGateway implements FlowEvents {
   readonly #starving = new MemoryQueue();
   readonly #reached: Reached;
   readonly #segment = new Segment();
+  readonly #rejection = new Rejection();
   readonly #owing: TcpFlow[] = [];
   readonly #room = (port: number): number => this.#pool.room(port);
   readonly #wake = (flow: TcpFlow): void => this.wake(flow);
@@ -117,6 +119,20 @@ export class TcpGateway implements FlowEvents {
       return KEPT;
     }
     return this.#opening.handle(segment);
+  }
+
+  /**
+   * Handles a guest's ICMP error to the gateway, whose IP header at `packet` was checked: where it rejects a SYN of ours,
+   * the guest refuses the connection. Returns a verdict, {@link KEPT} or a drop.
+   */
+  handleError(batch: FrameBatch, ingress: number, packet: number): number {
+    const { key } = this.#segment;
+    const rejection = this.#rejection;
+    if (!rejection.read(batch.view, packet, ingress, key)) return drop(DROP['no-service']);
+    const flow = this.flows.find(key);
+    if (flow?.state !== SYN_SENT || rejection.sequence !== flow.sndUna) return drop(DROP['no-service']);
+    this.#opening.refused(flow);
+    return KEPT;
   }
 
   /** Whether the flow has ended and the segment begins another of the same name (RFC 9293 section 3.10.7.4, RFC 6191). */

@@ -1,9 +1,16 @@
 /** A forwarded connection from its first SYN to its end: named "state: event -> result". */
 import { afterEach, describe, expect, test } from 'vitest';
 import { STATE_NAMES } from '../../../src/gateway/tcp/flow.ts';
-import { ACK, FIN, RST, SYN } from '../../lib/frames.ts';
+import { A, ACK, FIN, GATEWAY, icmpError, ipv4Tcp, RST, SYN } from '../../lib/frames.ts';
 import { connectedPair } from '../../lib/socket-pair.ts';
-import { pattern, type ScriptOptions, SYN_OPTIONS, TcpScript, text } from '../../lib/tcp-script.ts';
+import {
+  GUEST_PORT,
+  pattern,
+  type ScriptOptions,
+  SYN_OPTIONS,
+  TcpScript,
+  text,
+} from '../../lib/tcp-script.ts';
 
 const scripts: TcpScript[] = [];
 
@@ -66,6 +73,41 @@ describe('syn-sent', () => {
     expect(script.gatewayIss).not.toBe(before);
     expect(script.establish().flow?.state).toBeDefined();
     expect(state(script)).toBe('established');
+  });
+
+  /** A guest's "unreachable" about a segment of the gateway's, numbered `sequence` from its SYN on. */
+  function rejected(script: TcpScript, code: number, sequence = 0, quoted = 28) {
+    const ends = { fromPort: script.gatewayPort, toPort: GUEST_PORT };
+    const number = { flags: SYN, sequence: (script.gatewayIss + sequence) | 0 };
+    const about = ipv4Tcp({ from: GATEWAY, to: A, ...ends, ...number });
+    const options = { code, quoteBytes: quoted };
+    return script.net.from(script.port).send(icmpError({ from: A, to: GATEWAY }, about, options)).drops;
+  }
+
+  test.each([2, 3, 9, 10, 13])('unreachable, code %i, about the SYN -> as a reset', (code) => {
+    const script = accepted({ waitMs: 1000 });
+    const before = script.gatewayIss;
+    rejected(script, code);
+    expect(script.pass(99)).toEqual([]);
+    expect(script.pass(1)).toMatchObject([{ flags: 'S', seq: 0 }]);
+    expect(script.gatewayIss).not.toBe(before);
+  });
+
+  test.each([
+    ['of the host, which may pass', 1, 0, 28],
+    ['about another number', 3, 1, 28],
+    ['that quotes too little', 3, 0, 27],
+  ])('unreachable %s -> nothing', (_name, code, sequence, quoted) => {
+    const script = accepted({ waitMs: 1000 });
+    expect(rejected(script, code, sequence, quoted)).toEqual({ [script.port]: { 'no-service': 1 } });
+    expect(script.pass(150)).toEqual([]);
+  });
+
+  test('unreachable about an open connection -> nothing', () => {
+    const script = established();
+    rejected(script, 3);
+    expect(state(script)).toBe('established');
+    expect(script.write('x').seen.map(({ data }) => text(data))).toEqual(['x']);
   });
 
   test('RST every time -> given up after the wait: reset, counted as forward-refused', () => {
