@@ -81,8 +81,8 @@ test('a reader that goes -> it ends quietly', async () => {
 });
 
 test.skipIf(!hasScript).each([
-  [{ TERM: 'xterm', NO_COLOR: undefined }, true],
-  [{ TERM: 'xterm', NO_COLOR: '1' }, false],
+  [{ TERM: 'xterm', NO_COLOR: undefined, CI: undefined }, true],
+  [{ TERM: 'xterm', NO_COLOR: '1', CI: undefined }, false],
 ])('on a terminal, %j -> colours: %s', async (env, isColoured) => {
   const line = [...COMMAND, '--socket', socket(), 'trace', 'web', '--count', '1', 'icmp'].join(' ');
   const { said, ended } = await start(['script', '-qec', line, '/dev/null'], env);
