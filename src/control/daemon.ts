@@ -219,6 +219,7 @@ export class Daemon implements ControlPlane {
     const facts = this.#registry.facts(id, state);
     const network = this.#config.switch.networks.get(facts.network);
     const configured = this.#config.switch.vms.get(id);
+    const workers = this.#workerStates();
     const subject: Subject = {
       ...facts,
       // Of a VM of the configuration the switch has what was said.
@@ -232,7 +233,8 @@ export class Daemon implements ControlPlane {
       quietSeconds: this.#observer.quietSeconds(id),
       recentDrops: this.#observer.recentDrops(id, state?.drops ?? {}),
       guard: this.#switch.guard,
-      workerAlive: this.#workerStates()[state?.worker ?? 0]?.alive ?? true,
+      workerAlive: workers[state?.worker ?? 0]?.alive ?? true,
+      othersAlive: workers.every(({ alive }, worker) => alive || worker === state?.worker),
       dial: (guestPort, waitMs) => this.#switch.dial(id, guestPort, { waitMs }),
     };
     const decision = await diagnose(subject, port);

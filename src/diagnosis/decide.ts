@@ -109,6 +109,11 @@ function switchHop({ plugged, refusal }: Facts): Finding {
   return failed(isForward ? 'FORWARD_TAKEN' : 'NOT_PLUGGED', `${refusal.code}: ${refusal.message}`);
 }
 
+function workerHop({ workerAlive, othersAlive }: Facts): Finding {
+  if (!workerAlive) return failed('WORKER_DEAD', 'heartbeat stands still');
+  return othersAlive ? ok('alive') : unknown('alive, but another stands still, and has a part of its TCP');
+}
+
 function framesHop({ framesSeen, quietSeconds, arp }: Facts): Finding {
   const last = quietSeconds === undefined ? '' : `, the last ${quietSeconds} s ago`;
   if (framesSeen > 0) return ok(`${framesSeen} frames seen from the guest${last}`);
@@ -274,7 +279,7 @@ const CHECKS: Readonly<Record<HopName, (facts: Facts) => Finding>> = {
   tap: tapHop,
   holder: holderHop,
   switch: switchHop,
-  worker: ({ workerAlive }) => (workerAlive ? ok('alive') : failed('WORKER_DEAD', 'heartbeat stands still')),
+  worker: workerHop,
   guard: guardHop,
   frames: framesHop,
   address: addressHop,

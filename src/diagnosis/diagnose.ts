@@ -42,6 +42,7 @@ export interface Subject {
   readonly recentDrops: Facts['recentDrops'];
   readonly guard: GuardKind | 'off' | undefined;
   readonly workerAlive: boolean;
+  readonly othersAlive: boolean;
   /** Opens a connection to a port of the guest, from the gateway */
   readonly dial: Dial;
 }
@@ -99,7 +100,7 @@ async function askGuest(
 
 /** The host's own way; its firewall is in question only where the gateway had an answer to the same. */
 async function seeHostWay(
-  { network }: Subject,
+  { network, workerAlive, othersAlive }: Subject,
   ip: string | undefined,
   tcp: TcpFacts | undefined,
 ): Promise<HostWayFacts | undefined> {
@@ -107,7 +108,9 @@ async function seeHostWay(
   const { name: hostPort, netns } = network.hostPort;
   if (ip === undefined) return { hostPort, leavesBy: undefined, reached: 'unasked' };
   const leavesBy = seeRoute(network.hostPort, ip);
-  const isAnswered = tcp?.outcome === 'open' || tcp?.outcome === 'refused';
+  // Of a thread that stands still the firewall would get the blame.
+  const areAlive = workerAlive && othersAlive;
+  const isAnswered = areAlive && (tcp?.outcome === 'open' || tcp?.outcome === 'refused');
   if (!isAnswered || leavesBy?.name !== hostPort || netns !== undefined)
     return { hostPort, leavesBy, reached: 'unasked' };
   return { hostPort, leavesBy, ...(await reachFromHost(ip, tcp.port)) };
@@ -137,6 +140,7 @@ export async function diagnose(subject: Subject, port: number | undefined): Prom
     vmm: subject.vmm,
     guard: tap === undefined ? 'unknown' : seeGuard(subject),
     workerAlive: subject.workerAlive,
+    othersAlive: subject.othersAlive,
     framesSeen: state?.rxFrames ?? 0,
     quietSeconds: subject.quietSeconds,
     expectedMac: subject.mac,

@@ -92,6 +92,8 @@ export interface Facts {
   readonly guard: 'in place' | 'missing' | 'off' | 'unknown';
   /** The datapath thread that its port is at home at makes progress */
   readonly workerAlive: boolean;
+  /** So do the others, to which the kernel deals a part of its TCP */
+  readonly othersAlive: boolean;
   readonly framesSeen: number;
   /** Since the last frame of the guest, `s`; undefined where none was seen */
   readonly quietSeconds: number | undefined;

@@ -245,8 +245,8 @@ export const FAULTS: readonly Fault[] = [
   {
     fault: 'The VM has as many connections as it may have',
     verdict: 'FLOW_LIMIT',
-    hop: 'tcp',
-    evidence: `port ${PORT}: flow-limit`,
+    hop: 'flows',
+    evidence: `of ${MOST_FLOWS} TCP flows`,
     port: PORT,
     inject: (stage) => stage.connectByForward(PORT, MOST_FLOWS),
   },
