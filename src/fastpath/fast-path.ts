@@ -56,7 +56,7 @@ export interface FastCounts {
 const NO_COUNTS: FastCounts = { rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0 };
 
 /** Of a frame on the fast path, what a socket that looks on gets: the headers, and something of what is behind */
-export const SNIFFED_BYTES = 256;
+export const SNIFFED_BYTES = 512;
 
 // The first interface of every namespace is its loopback.
 const LOOPBACK_INDEX = 1;
