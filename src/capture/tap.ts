@@ -14,6 +14,16 @@ import { compileFilter, type VmPorts } from './filter/compile.ts';
 import { type Condition, FilteredFrame, NOT_DROPPED, WHOLE } from './filter/frame.ts';
 import { RECEIVED, RingWriter, SENT } from './ring.ts';
 
+/** A socket that sees the beginning of frames which the kernel hands from one port to another by itself. */
+export interface SnifferBinding {
+  readonly fd: number;
+  readonly port: number;
+  /** Which frames: those that come in by the port, or that go out */
+  readonly kind: 'received' | 'sent';
+  /** Datapath thread that reads it */
+  readonly worker: number;
+}
+
 /** What a worker is told of a capture. */
 export interface CaptureBinding {
   readonly number: number;
@@ -26,6 +36,8 @@ export interface CaptureBinding {
   readonly vms: VmPorts;
   /** Each worker's */
   readonly rings: readonly SharedArrayBuffer[];
+  /** Where frames are seen that do not pass the datapath */
+  readonly sniffers: readonly SnifferBinding[];
   /** Frames without room in their ring, int32 for each port; all workers add to it */
   readonly lost: SharedArrayBuffer;
 }
@@ -34,6 +46,7 @@ const NONE = -1;
 
 export class CaptureTap {
   readonly number: number;
+  readonly sniffers: readonly SnifferBinding[];
   readonly #snaplen: number;
   readonly #ports: Set<number> | undefined;
   readonly #condition: Condition;
@@ -50,6 +63,7 @@ export class CaptureTap {
 
   constructor(binding: CaptureBinding, worker: number, slots: number, view: DataView) {
     this.number = binding.number;
+    this.sniffers = binding.sniffers;
     this.#snaplen = binding.snaplen;
     this.#ports = binding.ports && new Set(binding.ports);
     this.#condition = compileFilter(binding.filter, binding.vms);
@@ -110,7 +124,30 @@ export class CaptureTap {
     this.#write(batch, slot, SENT, port, reason, id);
   }
 
-  /** The same for one in two pieces, which is put together only if it is wanted, or the filter asks for payload. */
+  /**
+   * Notes a frame of which only the beginning is there.
+   *
+   * @param bytes of the frame  @param present of them in the slot
+   */
+  sniffed(
+    batch: FrameBatch,
+    slot: number,
+    kind: number,
+    port: number,
+    bytes: number,
+    present: number,
+    id: number,
+  ): void {
+    if (!this.#watches(port)) return;
+    const offset = (batch.start[slot] as number) + VNET_HEADER_BYTES;
+    const { frame } = this;
+    frame.present = present;
+    const isWanted = this.#asks(offset, bytes, port, NOT_DROPPED);
+    frame.present = WHOLE;
+    if (isWanted) this.#put(batch.u8, offset, bytes, present, kind, port, NOT_DROPPED, id);
+  }
+
+  /** Notes a frame that went out in two pieces, which is put together only if it is wanted, or the filter asks for payload. */
   sentPieces(queue: PieceQueue, index: number, port: number, reason: number, id: number): void {
     if (!this.#watches(port)) return;
     const { frame } = this;
@@ -126,7 +163,7 @@ export class CaptureTap {
       const whole = queue.copy(index);
       frame.view = new DataView(whole.buffer);
       if (isCut) wanted = this.#asks(VNET_HEADER_BYTES, bytes, port, reason);
-      if (wanted) this.#put(whole, VNET_HEADER_BYTES, bytes, SENT, port, reason, id);
+      if (wanted) this.#put(whole, VNET_HEADER_BYTES, bytes, bytes, SENT, port, reason, id);
     }
     frame.view = arena;
   }
@@ -155,19 +192,21 @@ export class CaptureTap {
 
   #write(batch: FrameBatch, slot: number, kind: number, port: number, reason: number, id: number): number {
     const offset = (batch.start[slot] as number) + VNET_HEADER_BYTES;
-    return this.#put(batch.u8, offset, frameBytes(batch, slot), kind, port, reason, id);
+    const bytes = frameBytes(batch, slot);
+    return this.#put(batch.u8, offset, bytes, bytes, kind, port, reason, id);
   }
 
   #put(
     from: Uint8Array,
     offset: number,
     bytes: number,
+    present: number,
     kind: number,
     port: number,
     reason: number,
     id: number,
   ): number {
-    const kept = Math.min(bytes, this.#snaplen);
+    const kept = Math.min(present, this.#snaplen);
     const record = this.#ring.reserve(kept);
     if (record === NONE) {
       Atomics.add(this.#lost, port, 1);

@@ -1,12 +1,17 @@
 /** The captures that run in one worker. There is no such object while none does. */
 import type { FrameBatch } from '../port/batch.ts';
+import type { PacketVectors } from '../port/packet-port.ts';
 import type { PieceQueue } from '../port/piece-queue.ts';
 import type { Port } from '../port/port.ts';
-import { clockGettime } from '../sys/libc.ts';
+import { clockGettime, recvmmsg } from '../sys/libc.ts';
 import { type Memory, mapMemory, unmapMemory } from '../sys/memory.ts';
+import { MSG_DONTWAIT } from '../sys/message-vector.ts';
+import { AUXDATA_LENGTH_OFFSET } from '../sys/packet-socket.ts';
+import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
 import { CapturedPort } from './captured-port.ts';
 import { NOT_DROPPED } from './filter/frame.ts';
-import { type CaptureBinding, CaptureTap } from './tap.ts';
+import { RECEIVED, SENT } from './ring.ts';
+import { type CaptureBinding, CaptureTap, type SnifferBinding } from './tap.ts';
 
 /** linux/time.h */
 const CLOCK_REALTIME = 0;
@@ -81,6 +86,32 @@ export class CaptureTaps {
       const reason = reasonOf(queue.refused[index] as number);
       const id = this.#newId();
       for (const tap of this.#taps) tap.sentPieces(queue, index, port, reason, id);
+    }
+  }
+
+  /** The sockets of this worker that its captures have to look at. */
+  get sniffers(): SnifferBinding[] {
+    const all = this.#taps.flatMap(({ sniffers }) => sniffers);
+    return all.filter(
+      ({ fd, worker }, i) => worker === this.#worker && all.findIndex((one) => one.fd === fd) === i,
+    );
+  }
+
+  /** Takes what waits at such a socket; into the batch, in which nothing may be under way. */
+  sniff({ fd, port, kind }: SnifferBinding, vectors: PacketVectors): void {
+    const batch = this.#batch;
+    const vector = vectors.receive;
+    vector.resetControl(batch.capacity);
+    const count = recvmmsg(fd, vector.address, batch.capacity, MSG_DONTWAIT, 0);
+    if (count <= 0) return;
+    this.#stamp();
+    for (let slot = 0; slot < count; slot++) {
+      const present = vector.receivedBytes(slot) - VNET_HEADER_BYTES;
+      const bytes = Math.max(present, vector.controlWord(slot, AUXDATA_LENGTH_OFFSET));
+      const id = this.#newId();
+      for (const tap of this.#taps) {
+        tap.sniffed(batch, slot, kind === 'received' ? RECEIVED : SENT, port, bytes, present, id);
+      }
     }
   }
 

@@ -1,8 +1,8 @@
 /**
  * The captures of a switch: begun, followed as VMs come and go, and ended.
  *
- * A frame that the kernel hands from one VM to another is seen by nobody, so the VMs of a capture are put off the fast
- * path as long as it runs.
+ * A frame that the kernel hands from one VM to another does not pass the datapath. A capture of headers looks on by
+ * sockets of its own (sniffers.ts); for one that wants more, its VMs are put off the fast path as long as it runs.
  */
 import { compileFilter } from '../capture/filter/compile.ts';
 import type { NamedAddress } from '../capture/pcapng.ts';
@@ -11,12 +11,16 @@ import { CaptureSession, type PortLabel } from '../capture/session.ts';
 import type { CaptureBinding } from '../capture/tap.ts';
 import type { CaptureConfig } from '../config/capture.ts';
 import { TapswitchError } from '../errors.ts';
+import { SNIFFED_BYTES } from '../fastpath/fast-path.ts';
 import { MAX_FRAME_BYTES } from '../port/batch.ts';
 import { ADDRESS_UNKNOWN, MAX_PORTS } from '../switch/tables.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { formatIpv4 } from '../wire/ipv4.ts';
 import type { AttachedVms } from './attached-vms.ts';
 import type { Engine } from './engine.ts';
 import type { Networks } from './networks.ts';
+import { Sniffers } from './sniffers.ts';
+import type { VmPort } from './vm-port.ts';
 
 export interface CaptureOptions {
   /** Ids; undefined for every port, those of the host and VMs to come among them */
@@ -43,7 +47,12 @@ export interface Capture extends AsyncIterable<Uint8Array> {
   stop(): void;
 }
 
+/** VMs whose frames on the fast path are looked on at: each takes 16 ms of the control thread to begin with */
+const MOST_SNIFFED = 16;
+
 interface Running {
+  /** The beginning of a frame is enough */
+  readonly isOfHeaders: boolean;
   readonly ids: readonly string[] | undefined;
   readonly binding: Pick<CaptureBinding, 'number' | 'filter' | 'snaplen' | 'rings' | 'lost'>;
   readonly session: CaptureSession;
@@ -54,22 +63,36 @@ export class Captures {
   readonly #vms: AttachedVms;
   readonly #networks: Networks;
   readonly #running = new Map<number, Running>();
+  readonly #log: Logger;
+  readonly #sniffers: Sniffers;
+  /** There are too many VMs to look on at: they leave the fast path instead */
+  #areMany = false;
+  /** What is being told to the workers: one thing after the other */
+  #telling: Promise<void> = Promise.resolve();
   /** Of VMs' ports, as asked for since a VM last came or went */
   readonly #labels = new Map<number, PortLabel>();
   #nextNumber = 1;
   /** What those to come may take: who runs already goes on */
   limits: CaptureConfig;
 
-  constructor(engine: Engine, vms: AttachedVms, networks: Networks, limits: CaptureConfig) {
+  constructor(engine: Engine, vms: AttachedVms, networks: Networks, limits: CaptureConfig, log: Logger) {
+    this.#log = log;
     this.#engine = engine;
     this.#vms = vms;
     this.#networks = networks;
+    this.#sniffers = new Sniffers((port) => engine.homeOf(port));
     this.limits = limits;
   }
 
-  /** Whether a capture wants the frames of a VM. */
-  wants(id: string): boolean {
-    for (const { ids } of this.#running.values()) if (ids === undefined || ids.includes(id)) return true;
+  /** Whether a capture wants frames of a VM whole, which takes it off the fast path. */
+  wantsWhole(id: string): boolean {
+    return this.#isWantedBy(id, ({ isOfHeaders }) => this.#areMany || !isOfHeaders);
+  }
+
+  #isWantedBy(id: string, which: (running: Running) => boolean): boolean {
+    for (const running of this.#running.values()) {
+      if (which(running) && (running.ids === undefined || running.ids.includes(id))) return true;
+    }
     return false;
   }
 
@@ -91,11 +114,11 @@ export class Captures {
       names: () => this.#names(),
       end: () => this.#end(number),
     });
-    const running = { ids, binding, session };
-    this.#running.set(number, running);
+    // A byte that is asked for by its place may be beyond the beginning.
+    const isOfHeaders = snaplen > 0 && snaplen <= SNIFFED_BYTES && !filter.includes('[');
+    this.#running.set(number, { isOfHeaders, ids, binding, session });
     try {
-      this.#followFastPaths();
-      await this.#tell(running);
+      await this.follow();
     } catch (error) {
       await this.#end(number);
       throw error;
@@ -103,10 +126,45 @@ export class Captures {
     return session;
   }
 
-  /** Tells the captures of a VM that has come or gone. */
-  async follow(): Promise<void> {
+  /** Tells the captures of a VM, or its interface, that has come or gone. */
+  follow(): Promise<void> {
     this.#labels.clear();
+    if (this.#running.size === 0) return Promise.resolve();
+    this.#followFastPaths();
+    return this.#inTurn(() => this.#retell());
+  }
+
+  /** {@link follow} where nobody waits for the outcome. */
+  followSoon(): void {
+    this.follow().catch((error: unknown) => {
+      this.#log.error({ err: error }, 'captures could not follow an interface');
+    });
+  }
+
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    this.#telling = this.#telling.then(step, step);
+    return this.#telling;
+  }
+
+  async #retell(): Promise<void> {
+    const stale = this.#sniffers.follow(this.#sniffed());
     await Promise.all([...this.#running.values()].map((running) => this.#tell(running)));
+    this.#sniffers.release(stale);
+  }
+
+  /** VMs whose frames on the fast path a capture has to look at. */
+  #sniffed(): Set<VmPort> {
+    const isWanted = ({ vm: { id } }: VmPort) => this.#isWantedBy(id, () => true) && !this.wantsWhole(id);
+    return new Set([...this.#vms].filter((port) => port.mayTakeFastPath && isWanted(port)));
+  }
+
+  /** Takes note of what the kernel had no room for; now and then. */
+  collect(): void {
+    if (this.#running.size === 0) return;
+    for (const [port, frames] of this.#sniffers.lost()) {
+      for (const { binding } of this.#running.values())
+        Atomics.add(new Int32Array(binding.lost), port, frames);
+    }
   }
 
   /** Lets all of them come to their end. */
@@ -116,16 +174,24 @@ export class Captures {
 
   async #tell({ ids, binding }: Running): Promise<void> {
     const vms = new Map([...this.#vms].map(({ vm, number }) => [vm.id, number]));
-    await this.#engine.capture({ ...binding, ports: this.#portsOf(ids), vms });
+    const sniffers = this.#sniffers.bindings();
+    await this.#engine.capture({ ...binding, ports: this.#portsOf(ids), vms, sniffers });
   }
 
   async #end(number: number): Promise<void> {
+    this.collect();
     if (!this.#running.delete(number)) return;
     this.#followFastPaths();
-    await this.#engine.uncapture(number);
+    await this.#inTurn(async () => {
+      await this.#engine.uncapture(number);
+      await this.#retell();
+    });
   }
 
+  /** Before its sockets are opened or closed: a VM that leaves the fast path is seen by the datapath at once. */
   #followFastPaths(): void {
+    this.#areMany = false;
+    this.#areMany = this.#sniffed().size > MOST_SNIFFED;
     for (const port of this.#vms) port.keepFastPath();
   }
 

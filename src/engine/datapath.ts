@@ -107,6 +107,8 @@ export class Datapath {
   readonly #handover: Handover;
   /** Only while something is captured; the ports are wrapped then */
   #taps: CaptureTaps | undefined;
+  /** Tokens of the sockets that captures look at, by descriptor */
+  readonly #sniffers = new Map<number, number>();
   #running = true;
 
   constructor(setup: WorkerSetup, owner: DatapathOwner) {
@@ -343,13 +345,31 @@ export class Datapath {
     this.#taps ??= new CaptureTaps(this.#setup.worker, this.#batch);
     this.#taps.set(binding);
     if (isFirst) this.#replacePorts((port, number) => this.#taps?.around(port, number) ?? port);
+    this.#followSniffers();
   }
 
   #uncapture(number: number): void {
-    if (this.#taps?.remove(number) !== true) return;
+    const isLast = this.#taps?.remove(number);
+    this.#followSniffers();
+    if (isLast !== true || this.#taps === undefined) return;
     this.#replacePorts((port) => (port instanceof CapturedPort ? port.inner : port));
     this.#taps.release();
     this.#taps = undefined;
+  }
+
+  /** Watches the sockets that the captures have now, and no others. */
+  #followSniffers(): void {
+    const wanted = new Map(this.#taps?.sniffers.map((sniffer) => [sniffer.fd, sniffer]));
+    for (const [fd, token] of this.#sniffers) {
+      if (wanted.delete(fd)) continue;
+      this.#sniffers.delete(fd);
+      this.#sockets.unwatch(token);
+    }
+    for (const [fd, sniffer] of wanted) {
+      const ready = () => this.#taps?.sniff(sniffer, this.#vectors);
+      const token = this.#sockets.watch(fd, EPOLLIN, { ready });
+      if (token >= 0) this.#sniffers.set(fd, token);
+    }
   }
 
   #replacePorts(by: (port: Port, number: number) => Port): void {

@@ -99,7 +99,7 @@ export class Switch {
     this.#leases = new Leases(this.#engine.tables, log);
     this.#outbound = new OutboundRules(this.#networks.configs);
     this.#vms = new AttachedVms(this.#networks.configs);
-    this.#captures = new Captures(this.#engine, this.#vms, this.#networks, config.capture);
+    this.#captures = new Captures(this.#engine, this.#vms, this.#networks, config.capture, log);
   }
 
   /** Opens the host ports and attaches the VMs of the configuration. */
@@ -116,6 +116,7 @@ export class Switch {
   #keepUp(): void {
     const round = this.#upkeepRound++;
     this.#vms.keepUp(round);
+    this.#captures.collect();
     if (round % HOST_ADDRESS_ROUNDS === 0) this.#followHost();
     if (round % GUARD_ROUNDS !== 0) return;
     this.#guards.restore(() => [...this.#vms].filter(({ plugged }) => plugged).map(({ vm }) => vm));
@@ -162,9 +163,12 @@ export class Switch {
     if (!prepared) this.#guards.inherit([vm]);
     const policy = () => this.#outbound.wordsOf(vm);
     const limits = () => this.#networks.limitsOf(vm.network);
-    const changed = (change: 'present' | 'absent' | 'up' | 'down') => this.#events.port?.(vm.id, change);
+    const changed = (change: 'present' | 'absent' | 'up' | 'down') => {
+      this.#events.port?.(vm.id, change);
+      if (change === 'present' || change === 'absent') this.#captures.followSoon();
+    };
     const common = { engine: this.#engine, vm, network, guard, log: this.#log, changed };
-    const captured = () => this.#captures.wants(vm.id);
+    const captured = () => this.#captures.wantsWhole(vm.id);
     const port = new VmPort({ ...common, faults, policy, limits, fastPath, captured });
     this.#vms.add(port);
     try {

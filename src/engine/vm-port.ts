@@ -20,17 +20,22 @@ import { ADDRESS_CONFIGURED, ADDRESS_UNKNOWN, KIND_VM } from '../switch/tables.t
 import { nowSeconds } from '../sys/clock.ts';
 import { closeAside } from '../sys/close-aside.ts';
 import { SysError } from '../sys/errno.ts';
-import { takeReceiveOverflow } from '../sys/packet-socket.ts';
+import { close } from '../sys/libc.ts';
+import { openHeldPacketSocket, takeReceiveOverflow } from '../sys/packet-socket.ts';
 import type { Link } from '../sys/rtnetlink.ts';
 import { DROP } from '../telemetry/drops.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { macHigh, macLow, macOf } from '../wire/mac.ts';
 import { DeviceDrops } from './device-drops.ts';
 import type { Engine } from './engine.ts';
+import { within } from './namespace.ts';
 import { hasCarrier, type OpenTap, openVmTap } from './vm-tap.ts';
 import type { VmRecord } from './worker-thread.ts';
 
 const GATEWAY_MAC = macOf(GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW);
+
+/** The kernel counts a frame that it has cut by all it had: this many bytes are a thousand of them */
+const SNIFFER_BUFFER_BYTES = 64 * 1024 * 1024;
 
 export interface VmPortOptions {
   readonly engine: Engine;
@@ -210,6 +215,36 @@ export class VmPort {
   /** Whether the kernel hands its unicast IPv4 frames over, to others of whom the same is true. */
   get onFastPath(): boolean {
     return this.plugged && this.#options.fastPath !== undefined && this.#fastPort() !== undefined;
+  }
+
+  /** It is plugged in where there is a fast path. */
+  get mayTakeFastPath(): boolean {
+    return this.plugged && this.#options.fastPath !== undefined;
+  }
+
+  /**
+   * Opens two sockets that look on at what the fast path takes past the datapath: what comes in by the interface, and what
+   * goes out. Undefined where there is nothing to see, or it cannot be had, which is logged.
+   */
+  openSniffers(): [incoming: number, outgoing: number] | undefined {
+    const { fastPath } = this.#options;
+    const index = this.#tap?.index;
+    if (index === undefined || fastPath === undefined) return undefined;
+    const opened: number[] = [];
+    try {
+      within(this.vm.netns, () => {
+        for (const outgoing of [false, true]) {
+          opened.push(openHeldPacketSocket(index, SNIFFER_BUFFER_BYTES, outgoing));
+        }
+      });
+      const [incoming, outgoing] = opened as [number, number];
+      fastPath.sniff(incoming, outgoing);
+      return [incoming, outgoing];
+    } catch (error) {
+      for (const fd of opened) close(fd);
+      this.#log.warn({ err: (error as Error).message }, 'captures do not see what the kernel hands over');
+      return undefined;
+    }
   }
 
   /** {@link refreshFastPath} where nobody waits for the outcome. */

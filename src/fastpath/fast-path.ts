@@ -26,7 +26,14 @@ import {
 } from '../sys/bpf.ts';
 import { close } from '../sys/libc.ts';
 import { inNamespace } from '../sys/netns.ts';
-import { DESTINATION, filterProgram, PORT, redirectProgram } from './program.ts';
+import {
+  DESTINATION,
+  filterProgram,
+  incomingSnifferProgram,
+  outgoingSnifferProgram,
+  PORT,
+  redirectProgram,
+} from './program.ts';
 
 /** What the fast path must know of a port: its addresses and its network, as the switch has them. */
 export interface FastPort {
@@ -47,6 +54,9 @@ export interface FastCounts {
 }
 
 const NO_COUNTS: FastCounts = { rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0 };
+
+/** Of a frame on the fast path, what a socket that looks on gets: the headers, and something of what is behind */
+export const SNIFFED_BYTES = 512;
 
 // The first interface of every namespace is its loopback.
 const LOOPBACK_INDEX = 1;
@@ -101,6 +111,8 @@ export class FastPath {
   readonly #redirect: number;
   readonly #filter: number;
   readonly #attached = new Map<number, Attached>();
+  /** Programs of sockets that look on, once there was one */
+  #sniffers: { readonly incoming: number; readonly outgoing: number } | undefined;
 
   /**
    * @param namespace path of the network namespace it is for; our own where undefined
@@ -135,6 +147,22 @@ export class FastPath {
     for (const socket of sockets) attachSocketFilter(socket, this.#filter);
     const link = inNamespace(this.#namespace, () => attachTcxIngress(this.#redirect, index, true));
     this.#attached.set(index, { link, port: undefined, reported: NO_COUNTS, unreported: NO_COUNTS });
+  }
+
+  /**
+   * Lets packet sockets of a port's interface look on: one sees {@link SNIFFED_BYTES} of each frame that comes in there and
+   * takes the fast path, the other of each that goes out. Throws SysError.
+   */
+  sniff(incoming: number, outgoing: number): void {
+    this.#sniffers ??= {
+      incoming: loadProgram(
+        PROGRAM.socketFilter,
+        incomingSnifferProgram(this.#ports.fd, this.#destinations.fd, SNIFFED_BYTES),
+      ),
+      outgoing: loadProgram(PROGRAM.socketFilter, outgoingSnifferProgram(SNIFFED_BYTES)),
+    };
+    attachSocketFilter(incoming, this.#sniffers.incoming);
+    attachSocketFilter(outgoing, this.#sniffers.outgoing);
   }
 
   /** Says what a port is now; undefined takes it off the fast path. Nothing is done where nothing has changed. */
@@ -196,5 +224,6 @@ export class FastPath {
   close(): void {
     for (const index of [...this.#attached.keys()]) this.detach(index);
     for (const fd of [this.#redirect, this.#filter, this.#ports.fd, this.#destinations.fd]) close(fd);
+    if (this.#sniffers !== undefined) for (const fd of Object.values(this.#sniffers)) close(fd);
   }
 }

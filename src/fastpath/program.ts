@@ -27,8 +27,12 @@ export const DESTINATION = { network: 0, macHigh: 4, macLow: 8, bytes: 12 } as c
 
 // struct __sk_buff
 const SKB_LENGTH = 0;
+const SKB_PACKET_TYPE = 4;
 const SKB_VLAN_PRESENT = 20;
+const SKB_INGRESS_IFINDEX = 36;
 const SKB_IFINDEX = 40;
+
+const PACKET_OUTGOING = 4; // linux/if_packet.h
 
 const MAP_LOOKUP = 1;
 const REDIRECT = 23;
@@ -139,4 +143,30 @@ export function redirectProgram(ports: number, destinations: number): Uint8Array
 /** Program for a packet socket: nothing of a frame that is for the fast path, all of any other. */
 export function filterProgram(ports: number, destinations: number): Uint8Array {
   return decide(ports, destinations).set(0, 0).exit().label('slow').set(0, -1).exit().assemble();
+}
+
+/**
+ * Program for a packet socket that looks on: the beginning of a frame that comes in for the fast path, nothing of any
+ * other.
+ */
+export function incomingSnifferProgram(ports: number, destinations: number, bytes: number): Uint8Array {
+  return decide(ports, destinations).set(0, bytes).exit().label('slow').set(0, 0).exit().assemble();
+}
+
+/**
+ * The same for what goes out: frames that have come in by an interface, and so were redirected. What the switch itself
+ * sends has not.
+ */
+export function outgoingSnifferProgram(bytes: number): Uint8Array {
+  return new BpfAssembler()
+    .load(4, 2, 1, SKB_PACKET_TYPE)
+    .ifNot(2, PACKET_OUTGOING, 'other')
+    .load(4, 2, 1, SKB_INGRESS_IFINDEX)
+    .ifEqual(2, 0, 'other')
+    .set(0, bytes)
+    .exit()
+    .label('other')
+    .set(0, 0)
+    .exit()
+    .assemble();
 }

@@ -31,7 +31,7 @@ afterEach(() => taps.release());
 function capture(filter: string): void {
   const ring = allocateRing(RING_BYTES);
   reader = new RingReader(ring);
-  const rest = { snaplen: 65_535, ports: undefined, vms: new Map(), rings: [ring], lost };
+  const rest = { snaplen: 65_535, ports: undefined, sniffers: [], vms: new Map(), rings: [ring], lost };
   taps.set({ number: 1, filter, ...rest });
 }
 

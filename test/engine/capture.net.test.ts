@@ -7,7 +7,15 @@ import type { Capture, CaptureOptions, Switch } from 'tapswitch';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
 import { VNET_HEADER_BYTES } from '../../src/wire/vnet.ts';
-import { addressOf, ethernetFrame, GATEWAY, macOf, ping, Stage } from '../lib/engine-stage.ts';
+import {
+  addressOf,
+  ethernetFrame,
+  GATEWAY,
+  macOf,
+  openDescriptors,
+  ping,
+  Stage,
+} from '../lib/engine-stage.ts';
 import { sendFrames } from '../lib/net-raw.ts';
 
 const hasTshark = spawnSync('tshark', ['--version']).status === 0;
@@ -97,6 +105,59 @@ describe.skipIf(!hasTshark)('captures (Debian package tshark)', () => {
     expect(new Set(requests.map(({ id }) => id)).size).toBe(4);
     expect(packets(pcapng, 'icmp.type == 0')).toHaveLength(8);
     expect(packets(pcapng, 'not icmp')).toEqual([]);
+  });
+
+  /** Pings of 1,000 bytes while `options` are captured, from VM a to VM b: both are on the fast path before. */
+  async function pinged(options: CaptureOptions): Promise<Packet[]> {
+    await ping(one.namespace, addressOf(12), 3);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const words = ['ping', '-n', '-c', '4', '-i', '0.02', '-s', '1000', addressOf(12)];
+    return packets(await captured(options, () => stage.run('nsenter', `--net=${one.namespace}`, ...words)));
+  }
+
+  test('headers of frames on the fast path -> seen both ways at both ports', async () => {
+    const seen = await pinged({ filter: 'icmp', snaplen: 96 });
+    const ways = seen.map(({ port, direction }) => `${port} ${direction}`);
+    for (const way of ['a in', 'b out', 'b in', 'a out']) {
+      expect(
+        ways.filter((one) => one === way),
+        way,
+      ).toHaveLength(4);
+    }
+    expect(seen.every(({ length, kept }) => length === 1042 && kept === 96)).toBe(true);
+  });
+
+  test('headers at one of two ports -> what goes in and out there', async () => {
+    const seen = await pinged({ vms: ['a'], filter: 'icmp', snaplen: 96 });
+    const ways = seen.map(({ port, direction }) => `${port} ${direction}`).sort();
+    expect(ways).toEqual([...Array(4).fill('a in'), ...Array(4).fill('a out')]);
+  });
+
+  test.each([
+    ['a byte by its place', { filter: 'icmp[0] == 8', snaplen: 96 }],
+    ['more than the beginning', { filter: 'icmp and src host 10.1.0.11', snaplen: 600 }],
+  ])('%s is asked for -> they leave the fast path meanwhile', async (_name, options) => {
+    const seen = await pinged(options);
+    expect(seen).toHaveLength(8);
+    expect(new Set(seen.map(({ id }) => id)).size).toBe(4);
+  });
+
+  test('a TAP that goes and comes back during a capture of headers -> seen again', async () => {
+    // The first leaves the programs of such sockets behind.
+    await captured({ snaplen: 96 }, async () => {});
+    const before = openDescriptors().length;
+    const capture = await sw.capture({ filter: 'icmp', snaplen: 96 });
+    const whole = read(capture);
+    await ping(one.namespace, addressOf(12), 3);
+    await sw.detach('b');
+    await sw.attach('b', stage.vm(12));
+    await ping(one.namespace, addressOf(12), 3);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await ping(one.namespace, addressOf(12), 4)).toMatchObject({ received: 4 });
+    capture.stop();
+    const seen = packets(await whole, 'icmp.type == 8').slice(-4);
+    expect(seen.map(({ port }) => port).sort()).toEqual(['a', 'a', 'b', 'b']);
+    await vi.waitFor(() => expect(openDescriptors().length).toBe(before), { timeout: 5000 });
   });
 
   test('after a capture -> the fast path is back', async () => {
