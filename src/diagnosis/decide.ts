@@ -5,6 +5,17 @@
  * shown all the same, since they are what the verdict is checked against.
  */
 import type { Facts } from './facts.ts';
+import {
+  type Finding as AnyFinding,
+  type DecidedHop,
+  failed,
+  failing,
+  mild,
+  ok,
+  settle,
+  skipped,
+  unknown,
+} from './finding.ts';
 import { VERDICTS, type VerdictCode } from './verdicts.ts';
 
 export const DIAGNOSIS_HOPS = [
@@ -32,13 +43,7 @@ export const DIAGNOSIS_HOPS = [
   'drops',
 ] as const;
 export type HopName = (typeof DIAGNOSIS_HOPS)[number];
-export type HopStatus = 'ok' | 'failed' | 'skipped' | 'unknown';
-
-export interface DiagnosisHop {
-  readonly hop: HopName;
-  readonly status: HopStatus;
-  readonly evidence: string;
-}
+export type DiagnosisHop = DecidedHop<HopName>;
 
 export interface Verdict {
   readonly code: VerdictCode;
@@ -54,29 +59,7 @@ export interface Decision {
 /** Recent frames with a wrong sender from which on a guest that answers is said to spoof: a few are left-overs */
 const SPOOFED_FRAMES = 5;
 
-/** What one hop says; with `verdict`, that it is where the way ends. */
-interface Finding {
-  readonly status: HopStatus;
-  readonly evidence: string;
-  readonly verdict?: VerdictCode;
-  /** It decides only where nothing else does */
-  readonly mild?: true;
-}
-
-const ok = (evidence: string): Finding => ({ status: 'ok', evidence });
-const skipped = (evidence: string): Finding => ({ status: 'skipped', evidence });
-const unknown = (evidence: string): Finding => ({ status: 'unknown', evidence });
-const failed = (verdict: VerdictCode | undefined, evidence: string): Finding => ({
-  status: 'failed',
-  evidence,
-  ...(verdict !== undefined && { verdict }),
-});
-
-/** What does not keep host and guest apart: it decides only where nothing else does. */
-const mild = (verdict: VerdictCode, evidence: string): Finding => ({
-  ...failed(verdict, evidence),
-  mild: true,
-});
+type Finding = AnyFinding<VerdictCode>;
 
 const isTap = ({ tap }: Facts): boolean => tap?.kind === 'tun';
 
@@ -152,7 +135,8 @@ function arpHop({ arp, ip, tap, plugged }: Facts): Finding {
 function icmpHop({ icmp, tcp }: Facts): Finding {
   if (icmp === 'unasked') return skipped('not asked');
   if (icmp === 'answered') return ok('echo answered');
-  return failed(tcp === undefined ? 'ICMP_SILENT' : undefined, 'no answer to an echo request');
+  const evidence = 'no answer to an echo request';
+  return tcp === undefined ? failed('ICMP_SILENT', evidence) : failing(evidence);
 }
 
 function ndpHop({ ip6, ndp }: Facts): Finding {
@@ -307,9 +291,6 @@ export function verdictOf(code: VerdictCode): Verdict {
 
 /** The hops, and the verdict of the first that has one that matters. */
 export function decide(facts: Facts): Decision {
-  const findings = DIAGNOSIS_HOPS.map((hop) => ({ hop, ...CHECKS[hop](facts) }));
-  const saying = findings.filter(({ verdict }) => verdict !== undefined);
-  const decisive = (saying.find(({ mild }) => mild !== true) ?? saying[0])?.verdict ?? 'HEALTHY';
-  const hops = findings.map(({ hop, status, evidence }) => ({ hop, status, evidence }));
-  return { hops, verdict: verdictOf(decisive) };
+  const { hops, code = 'HEALTHY' } = settle(DIAGNOSIS_HOPS, CHECKS, facts);
+  return { hops, verdict: verdictOf(code) };
 }

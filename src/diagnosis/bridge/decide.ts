@@ -1,7 +1,16 @@
 /** From facts to hops and one verdict, for a guest behind a Linux bridge. Asks nobody. */
 import { networkAddress } from '../../config/subnet.ts';
 import { parseCidr4, parseIpv4 } from '../../wire/ipv4.ts';
-import type { HopStatus } from '../decide.ts';
+import {
+  type Finding as AnyFinding,
+  type DecidedHop,
+  failed,
+  mild,
+  ok,
+  settle,
+  skipped,
+  unknown,
+} from '../finding.ts';
 import type { BridgeFacts, BridgePathFacts, PortFacts, RouteFacts } from './facts.ts';
 import { evaluate, type Outcome } from './nft-evaluate.ts';
 import type { Passage } from './packet.ts';
@@ -29,11 +38,7 @@ export const BRIDGE_HOPS = [
 ] as const;
 export type BridgeHopName = (typeof BRIDGE_HOPS)[number];
 
-export interface BridgeHop {
-  readonly hop: BridgeHopName;
-  readonly status: HopStatus;
-  readonly evidence: string;
-}
+export type BridgeHop = DecidedHop<BridgeHopName>;
 
 export interface BridgeVerdict {
   readonly code: BridgeVerdictCode;
@@ -46,22 +51,7 @@ export interface BridgeDecision {
   readonly verdict: BridgeVerdict;
 }
 
-interface Finding {
-  readonly status: HopStatus;
-  readonly evidence: string;
-  readonly verdict?: BridgeVerdictCode;
-  /** Only some packets depend on it: it decides only where nothing else does */
-  readonly mild?: true;
-}
-
-const ok = (evidence: string): Finding => ({ status: 'ok', evidence });
-const skipped = (evidence: string): Finding => ({ status: 'skipped', evidence });
-const unknown = (evidence: string): Finding => ({ status: 'unknown', evidence });
-const failed = (verdict: BridgeVerdictCode, evidence: string): Finding => ({
-  status: 'failed',
-  evidence,
-  verdict,
-});
+type Finding = AnyFinding<BridgeVerdictCode>;
 
 const NO_BRIDGE = skipped('no bridge');
 const NOT_CROSSED = skipped('a bridged packet does not take it');
@@ -269,8 +259,7 @@ function rulesHop(facts: BridgePathFacts, type: 'arp' | 'ip'): Finding {
   const { bridge, tapPort, rules, peer } = facts;
   if (bridge === undefined || tapPort === undefined) return NO_BRIDGE;
   if (peer !== undefined && peer.port === undefined) return skipped('no port of the peer');
-  if (rules === undefined)
-    return { ...failed('RULES_UNREAD', 'nft --json list ruleset did not work'), mild: true };
+  if (rules === undefined) return mild('RULES_UNREAD', 'nft --json list ruleset did not work');
   const doubts: string[] = [];
   for (const passage of passages(facts, bridge, tapPort)) {
     if (passage.packet.type !== type) continue;
@@ -291,7 +280,7 @@ function mtuHop({ bridge, tapPort, peer }: BridgePathFacts): Finding {
   const seen = `${tapPort.name} ${tapPort.mtu}, ${other.name} ${other.mtu}`;
   // The host cuts to what the bridge has: a smaller bridge is no fault.
   const isWrong = peer === undefined ? other.mtu > tapPort.mtu : other.mtu !== tapPort.mtu;
-  return isWrong ? { ...failed('MTU_MISMATCH', seen), mild: true } : ok(seen);
+  return isWrong ? mild('MTU_MISMATCH', seen) : ok(seen);
 }
 
 const CHECKS: Readonly<Record<BridgeHopName, (facts: BridgePathFacts) => Finding>> = {
@@ -316,10 +305,7 @@ const CHECKS: Readonly<Record<BridgeHopName, (facts: BridgePathFacts) => Finding
 
 /** The hops, and the verdict of the first that has one that matters. */
 export function decideBridge(facts: BridgePathFacts): BridgeDecision {
-  const findings = BRIDGE_HOPS.map((hop) => ({ hop, ...CHECKS[hop](facts) }));
-  const saying = findings.filter(({ verdict }) => verdict !== undefined);
-  const code = (saying.find(({ mild }) => mild !== true) ?? saying[0])?.verdict ?? 'HEALTHY';
-  const hops = findings.map(({ hop, status, evidence }) => ({ hop, status, evidence }));
+  const { hops, code = 'HEALTHY' } = settle(BRIDGE_HOPS, CHECKS, facts);
   const { sentence, nextStep } = BRIDGE_VERDICTS[code];
   return { hops, verdict: { code, sentence, nextStep } };
 }
