@@ -10,6 +10,7 @@ import type { Subnet } from '../config/subnet.ts';
 import { within, withLinks } from '../engine/namespace.ts';
 import type { PortState } from '../index.ts';
 import { type GuardKind, guarded } from '../port/guard.ts';
+import { isEthernet } from '../sys/link.ts';
 import { formatIpv4, parseIpv4 } from '../wire/ipv4.ts';
 import { type Decision, decide } from './decide.ts';
 import type { Facts, HostWayFacts, TapFacts, TcpFacts } from './facts.ts';
@@ -18,8 +19,6 @@ import { reachFromHost, seeRoute } from './host-way.ts';
 import { askNameServers } from './name-servers.ts';
 import { openProbe, type ProbeResult, probe, UNASKED } from './probe.ts';
 import { askService, type Dial } from './service.ts';
-
-const ARPHRD_ETHER = 1;
 
 /** What is to be diagnosed, as the daemon knows it. */
 export interface Subject {
@@ -56,9 +55,9 @@ function seeTap(name: string, netns: string | undefined): SeenTap | undefined {
     return withLinks(netns, (links) => {
       const link = links.linkByName(name);
       if (link === undefined) return undefined;
-      const { index, kind, up, carrier, mtu, master, arpHardwareType } = link;
+      const { index, kind, up, carrier, mtu, master } = link;
       const owner = master === 0 ? undefined : (links.linkByIndex(master)?.name ?? `interface ${master}`);
-      return { index, kind, up, carrier, mtu, ethernet: arpHardwareType === ARPHRD_ETHER, master: owner };
+      return { index, kind, up, carrier, mtu, ethernet: isEthernet(link), master: owner };
     });
   } catch {
     // Its namespace is gone, and it with that.

@@ -8,13 +8,13 @@
 import type { VmConfig } from '../config/resolve.ts';
 import { TapswitchError } from '../errors.ts';
 import { applyGuard, type GuardKind } from '../port/guard.ts';
+import { isEthernet } from '../sys/link.ts';
 import { LinkStatistics } from '../sys/link-statistics.ts';
 import { openPacketSockets } from '../sys/packet-socket.ts';
 import type { Link, RouteSocket } from '../sys/rtnetlink.ts';
 import { withLinks } from './namespace.ts';
 import { explaining } from './system-errors.ts';
 
-const ARPHRD_ETHER = 1;
 /** The driver's name */
 const KIND_TAP = 'tun';
 /** Frames the kernel queues for a slow VMM, where the TAP has less */
@@ -53,7 +53,7 @@ function find(links: RouteSocket, vm: VmConfig): Link {
       `Give the interface's own name, ${link.name}.`,
     );
   }
-  if (link.arpHardwareType !== ARPHRD_ETHER || link.kind === 'bridge') {
+  if (!isEthernet(link) || link.kind === 'bridge') {
     throw new TapswitchError(
       'TAP_NOT_ETHERNET',
       `VM ${vm.id}: ${vm.tap} is ${link.kind === 'bridge' ? 'a bridge' : 'not an Ethernet interface'}`,

@@ -1,6 +1,14 @@
 /** What a Linux bridge and its ports are doing, through rtnetlink (IFLA_BR_…, IFLA_BRPORT_… of linux/if_link.h). */
-import { IFINFOMSG_BYTES, IFLA, IFLA_INFO_DATA, type Link, parseLink } from './link.ts';
-import { NetlinkSocket } from './netlink.ts';
+import {
+  IFINFOMSG_BYTES,
+  IFLA,
+  IFLA_INFO_DATA,
+  type Link,
+  parseLink,
+  RTEXT_FILTER_SKIP_STATS,
+  RTM_GETLINK,
+} from './link.ts';
+import { withRouteNetlink } from './netlink.ts';
 import {
   attribute,
   eachAttribute,
@@ -11,11 +19,8 @@ import {
   u32,
 } from './netlink-message.ts';
 
-const NETLINK_ROUTE = 0;
-const RTM_GETLINK = 18;
 const AF_BRIDGE = 7;
 const RTEXT_FILTER_BRVLAN = 2;
-const RTEXT_FILTER_SKIP_STATS = 8;
 
 const IFLA_INFO_SLAVE_DATA = 5;
 const IFLA_BRPORT = {
@@ -137,29 +142,15 @@ function linkRequest(family: number, filter: number): Uint8Array {
   return message(RTM_GETLINK, 0, header, [attribute(IFLA.extMask, u32(filter))]);
 }
 
-function dump<T>(
-  operation: string,
-  request: Uint8Array,
-  parse: (received: NetlinkMessage) => T | undefined,
-): T[] {
-  const socket = new NetlinkSocket(NETLINK_ROUTE);
-  try {
-    return socket
-      .dump(operation, request)
-      .map(parse)
-      .filter((one) => one !== undefined);
-  } finally {
-    socket.close();
-  }
-}
-
 /** Every interface of the thread's namespace. Throws SysError. */
 export function listBridgeLinks(): BridgeLink[] {
-  return dump('list links', linkRequest(0, RTEXT_FILTER_SKIP_STATS), parseBridgeLink);
+  const request = linkRequest(0, RTEXT_FILTER_SKIP_STATS);
+  return withRouteNetlink((socket) => socket.list('list links', request, parseBridgeLink));
 }
 
 /** VLANs of every bridge and port of the thread's namespace, by interface index. Throws SysError. */
 export function listPortVlans(): Map<number, readonly PortVlan[]> {
-  const found = dump('list VLANs', linkRequest(AF_BRIDGE, RTEXT_FILTER_BRVLAN), parsePortVlans);
+  const request = linkRequest(AF_BRIDGE, RTEXT_FILTER_BRVLAN);
+  const found = withRouteNetlink((socket) => socket.list('list VLANs', request, parsePortVlans));
   return new Map(found.map(({ index, vlans }) => [index, vlans]));
 }

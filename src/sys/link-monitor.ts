@@ -1,8 +1,7 @@
 /** News of network interfaces: what appeared, changed or went, as the kernel multicasts it (RTNLGRP_LINK). */
 import { type Link, parseLink, RTM_DELLINK, RTM_NEWLINK } from './link.ts';
-import { NetlinkSocket } from './netlink.ts';
+import { NETLINK_ROUTE, NetlinkSocket } from './netlink.ts';
 
-const NETLINK_ROUTE = 0;
 const RTMGRP_LINK = 1;
 
 /**

@@ -1,9 +1,8 @@
 /** What an interface has counted (`struct if_stats_msg`, `struct rtnl_link_stats64` of linux/if_link.h). */
 import { ENODEV } from './errno.ts';
-import { NetlinkSocket } from './netlink.ts';
+import { NETLINK_ROUTE, NetlinkSocket } from './netlink.ts';
 import { message, type NetlinkMessage, parseAttributes } from './netlink-message.ts';
 
-const NETLINK_ROUTE = 0;
 const RTM_GETSTATS = 94;
 const IF_STATS_MSG_BYTES = 12;
 const INDEX_OFFSET = 4;

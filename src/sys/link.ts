@@ -3,12 +3,15 @@ import { type NetlinkMessage, parseAttributes, readNumber, readText } from './ne
 
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
+export const RTM_GETLINK = 18;
+export const RTEXT_FILTER_SKIP_STATS = 8;
 
 export const IFINFOMSG_BYTES = 16;
 export const IFF_UP = 0x1;
 export const IFF_NOARP = 0x80;
 const IFF_LOWER_UP = 0x10000;
 const AF_UNSPEC = 0;
+const ARPHRD_ETHER = 1;
 
 export const IFLA = {
   address: 1,
@@ -52,6 +55,11 @@ export interface Link {
 }
 
 /** Text of a hardware address, lower-case with colons; '' for none. */
+/** It carries Ethernet frames. */
+export function isEthernet({ arpHardwareType }: Pick<Link, 'arpHardwareType'>): boolean {
+  return arpHardwareType === ARPHRD_ETHER;
+}
+
 export function macText(address: Uint8Array | undefined): string {
   return address === undefined ? '' : Array.from(address, (n) => n.toString(16).padStart(2, '0')).join(':');
 }

@@ -1,10 +1,9 @@
 /** Neighbours of interfaces, and the MACs that bridges know (`struct ndmsg` and NDA_… of linux/neighbour.h). */
 import { addressText } from './ip-text.ts';
 import { macText } from './link.ts';
-import { NetlinkSocket } from './netlink.ts';
+import { withRouteNetlink } from './netlink.ts';
 import { message, type NetlinkMessage, parseAttributes, readNumber } from './netlink-message.ts';
 
-const NETLINK_ROUTE = 0;
 const RTM_GETNEIGH = 30;
 const AF_INET = 2;
 const AF_BRIDGE = 7;
@@ -79,26 +78,18 @@ export function parseForwardingEntry({ payload }: NetlinkMessage): ForwardingEnt
   };
 }
 
-function dump<T>(operation: string, family: number, parse: (received: NetlinkMessage) => T | undefined): T[] {
+function list<T>(operation: string, family: number, parse: (received: NetlinkMessage) => T | undefined): T[] {
   const header = new Uint8Array(NDMSG_BYTES);
   header[0] = family;
-  const socket = new NetlinkSocket(NETLINK_ROUTE);
-  try {
-    return socket
-      .dump(operation, message(RTM_GETNEIGH, 0, header))
-      .map(parse)
-      .filter((one) => one !== undefined);
-  } finally {
-    socket.close();
-  }
+  return withRouteNetlink((socket) => socket.list(operation, message(RTM_GETNEIGH, 0, header), parse));
 }
 
 /** IPv4 neighbours of the thread's namespace. Throws SysError. */
 export function listNeighbours(): Neighbour[] {
-  return dump('list neighbours', AF_INET, parseNeighbour);
+  return list('list neighbours', AF_INET, parseNeighbour);
 }
 
 /** What the bridges of the thread's namespace know. Throws SysError. */
 export function listForwardingEntries(): ForwardingEntry[] {
-  return dump('list forwarding entries', AF_BRIDGE, parseForwardingEntry);
+  return list('list forwarding entries', AF_BRIDGE, parseForwardingEntry);
 }

@@ -43,6 +43,8 @@ const DUMP_ATTEMPTS = 50;
 // Every call here is synchronous and copies what it keeps: one buffer a thread does for all sockets.
 const datagram = new Uint8Array(DATAGRAM_BYTES);
 
+export const NETLINK_ROUTE = 0;
+
 /** What one `recv` found: a datagram's messages, nothing queued, or a queue that overflowed before it. */
 export type Received = readonly NetlinkMessage[] | 'empty' | 'overrun';
 
@@ -140,6 +142,13 @@ export class NetlinkSocket {
     throw new SysError(operation, EINTR, 'the list kept changing while it was read');
   }
 
+  /** Lists objects as {@link dump} does, those that `parse` makes something of. */
+  list<T>(operation: string, message: Uint8Array, parse: (object: NetlinkMessage) => T | undefined): T[] {
+    return this.dump(operation, message)
+      .map(parse)
+      .filter((one) => one !== undefined);
+  }
+
   /**
    * Sends one message and collects its answers up to the one that `isLast` recognises.
    * @param tolerated error that is no failure
@@ -174,5 +183,15 @@ export class NetlinkSocket {
 
   close(): void {
     close(this.fd);
+  }
+}
+
+/** Runs `work`, which must be synchronous, with a socket of rtnetlink(7) in the thread's namespace. */
+export function withRouteNetlink<T>(work: (socket: NetlinkSocket) => T): T {
+  const socket = new NetlinkSocket(NETLINK_ROUTE);
+  try {
+    return work(socket);
+  } finally {
+    socket.close();
   }
 }

@@ -2,10 +2,17 @@
 import { SysError } from './errno.ts';
 import { addressFamily } from './interface-address.ts';
 import { addressBytes, addressText } from './ip-text.ts';
-import { NetlinkSocket } from './netlink.ts';
-import { attribute, concat, message, parseAttributes, readNumber, u32 } from './netlink-message.ts';
+import { withRouteNetlink } from './netlink.ts';
+import {
+  attribute,
+  concat,
+  message,
+  type NetlinkMessage,
+  parseAttributes,
+  readNumber,
+  u32,
+} from './netlink-message.ts';
 
-const NETLINK_ROUTE = 0;
 const RTM_GETROUTE = 26;
 const RTMSG_BYTES = 12;
 const RTA_DST = 1;
@@ -41,25 +48,25 @@ export function lookUpRoute(address: string, source?: string): FoundRoute | stri
     Uint8Array.of(family, bits, source === undefined ? 0 : bits, 0, 0, 0, 0, 0),
     u32(0),
   ]);
-  const socket = new NetlinkSocket(NETLINK_ROUTE);
+  const request = message(RTM_GETROUTE, 0, header, attributes);
   try {
-    const request = message(RTM_GETROUTE, 0, header, attributes);
-    const { payload } = socket.get(`look up the route to ${address}`, request);
-    const found = parseAttributes(payload.subarray(RTMSG_BYTES));
-    const text = (type: number) => {
-      const value = found.get(type);
-      return value && addressText(value);
-    };
-    return {
-      local: payload[7] === RTN_LOCAL,
-      index: readNumber(found.get(RTA_OIF)) ?? 0,
-      gateway: text(RTA_GATEWAY),
-      source: text(RTA_PREFSRC),
-    };
+    return parseRoute(withRouteNetlink((socket) => socket.get(`look up the route to ${address}`, request)));
   } catch (error) {
     if (error instanceof SysError) return error.code;
     throw error;
-  } finally {
-    socket.close();
   }
+}
+
+function parseRoute({ payload }: NetlinkMessage): FoundRoute {
+  const found = parseAttributes(payload.subarray(RTMSG_BYTES));
+  const text = (type: number) => {
+    const value = found.get(type);
+    return value && addressText(value);
+  };
+  return {
+    local: payload[7] === RTN_LOCAL,
+    index: readNumber(found.get(RTA_OIF)) ?? 0,
+    gateway: text(RTA_GATEWAY),
+    source: text(RTA_PREFSRC),
+  };
 }

@@ -22,10 +22,12 @@ import {
   type Link,
   macBytes,
   parseLink,
+  RTEXT_FILTER_SKIP_STATS,
   RTM_DELLINK,
+  RTM_GETLINK,
   RTM_NEWLINK,
 } from './link.ts';
-import { NetlinkSocket } from './netlink.ts';
+import { NETLINK_ROUTE, NetlinkSocket } from './netlink.ts';
 import {
   attribute,
   concat,
@@ -43,12 +45,9 @@ export type { InterfaceAddress } from './interface-address.ts';
 export type { Link } from './link.ts';
 export { type LinkEvent, LinkMonitor } from './link-monitor.ts';
 
-const NETLINK_ROUTE = 0;
-const RTM_GETLINK = 18;
 const RTM_NEWROUTE = 24;
 
 const IFNAMSIZ = 16;
-const RTEXT_FILTER_SKIP_STATS = 8;
 const VETH_INFO_PEER = 1;
 const IFLA_BR_STP_STATE = 5;
 const IFLA_BR_VLAN_FILTERING = 7;
@@ -145,10 +144,8 @@ export class RouteSocket {
   }
 
   links(): Link[] {
-    return this.#socket
-      .dump('list links', message(RTM_GETLINK, 0, ifinfomsg(), [WITHOUT_STATISTICS]))
-      .map(parseLink)
-      .filter((link) => link !== undefined);
+    const request = message(RTM_GETLINK, 0, ifinfomsg(), [WITHOUT_STATISTICS]);
+    return this.#socket.list('list links', request, parseLink);
   }
 
   linkByName(name: string): Link | undefined {
@@ -228,10 +225,7 @@ export class RouteSocket {
   }
 
   addresses(): InterfaceAddress[] {
-    return this.#socket
-      .dump('list addresses', addressListMessage())
-      .map(parseAddress)
-      .filter((address) => address !== undefined);
+    return this.#socket.list('list addresses', addressListMessage(), parseAddress);
   }
 
   /** Adds `address/prefix` (usable at once: IPv6 without duplicate address detection). Already there is fine. */

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { type GuardKind, guarded } from '../../port/guard.ts';
 import { type BridgeLink, listBridgeLinks, listPortVlans, type PortVlan } from '../../sys/bridge-state.ts';
+import { isEthernet } from '../../sys/link.ts';
 import { listForwardingEntries, listNeighbours, type Neighbour } from '../../sys/neighbour-table.ts';
 import { lookUpRoute } from '../../sys/route-lookup.ts';
 import { withRouteSocket } from '../../sys/rtnetlink.ts';
@@ -16,7 +17,6 @@ import { type BridgeDecision, decideBridge } from './decide.ts';
 import type { BridgeFacts, BridgePathFacts, ForwardingFacts, PortFacts, RouteFacts } from './facts.ts';
 import { readRules } from './read-rules.ts';
 
-const ARPHRD_ETHER = 1;
 /** Other ports that are asked; binding to each takes 8 ms */
 export const MAX_ASKED_PORTS = 100;
 
@@ -197,7 +197,7 @@ export async function diagnoseOnBridge(subject: BridgeSubject): Promise<BridgeDe
     port,
     tap: tap && {
       kind: tap.kind,
-      ethernet: tap.arpHardwareType === ARPHRD_ETHER,
+      ethernet: isEthernet(tap),
       up: tap.up,
       carrier: tap.carrier,
       master: master?.name,
