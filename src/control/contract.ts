@@ -74,7 +74,7 @@ export interface ControlPlane {
   /** Why the VM, or a TCP port of it, does not answer; takes under three seconds and changes nothing. */
   diagnose(id: string, port: number | undefined): Promise<Diagnosis>;
   /** What the switch would do with a flow; changes nothing. Throws VM_UNKNOWN, EXPLAIN_INVALID. */
-  explain(flow: string): Explanation;
+  explain(flow: string): Promise<Explanation>;
   health(): Health;
   /** Reads the configuration file again and applies what changed. Throws as loading it does; nothing is changed then. */
   reload(): Promise<Reloaded>;

@@ -12,14 +12,12 @@ import { formatIp } from '../config/ip.ts';
 import type { DaemonConfig } from '../config/load.ts';
 import type { VmConfig } from '../config/resolve.ts';
 import type { ServiceConfig } from '../config/service.ts';
-import { diagnose, type Subject } from '../diagnosis/diagnose.ts';
+import type { Subject } from '../diagnosis/diagnose.ts';
 import { startSwitch } from '../engine/create-switch.ts';
 import { hostNameServers } from '../engine/name-service.ts';
 import { withLinks } from '../engine/namespace.ts';
 import { keepsPorts } from '../engine/networks.ts';
 import type { Switch } from '../engine/switch.ts';
-import { explain } from '../explain/explain.ts';
-import { parseQuestion } from '../explain/question.ts';
 import type { Capture, Logger, PortState } from '../index.ts';
 import type { Explanation } from '../resources/explanation.ts';
 import type {
@@ -237,12 +235,16 @@ export class Daemon implements ControlPlane {
       othersAlive: workers.every(({ alive }, worker) => alive || worker === state?.worker),
       dial: (guestPort, waitMs) => this.#switch.dial(id, guestPort, { waitMs }),
     };
+    // Loaded when it is asked for: frames flow the sooner after a start.
+    const { diagnose } = await import('../diagnosis/diagnose.ts');
     const decision = await diagnose(subject, port);
     const recent = this.#recorder.of(id);
     return { vm: id, ...(port !== undefined && { port }), ...decision, recent };
   }
 
-  explain(flow: string): Explanation {
+  async explain(flow: string): Promise<Explanation> {
+    const { explain } = await import('../explain/explain.ts');
+    const { parseQuestion } = await import('../explain/question.ts');
     const { steps, outcome } = explain(parseQuestion(flow), this.#switch.scene());
     return { flow, steps: [...steps], outcome };
   }

@@ -158,7 +158,7 @@ export class FakePlane implements ControlPlane {
     return { vm: id, ...(port !== undefined && { port }), verdict, hops: [hop], recent: [] };
   }
 
-  explain(flow: string) {
+  async explain(flow: string) {
     this.calls.push(['explain', flow]);
     if (this.failure !== undefined) throw this.failure;
     const step = { rule: 'egress' as const, outcome: 'drop' as const, detail: 'built in: deny 10.0.0.0/8' };
