@@ -2,9 +2,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { twoGuests, vethGuest } from './guests.ts';
-import { stopProgram } from './processes.ts';
 import type { Build, CaptureCounts, CaptureRigName } from './rig.ts';
-import { startSwitch, vmsOf } from './switch.ts';
+import { runSwitch, vmsOf } from './switch.ts';
 
 /** Headers of Ethernet, IP and TCP with its options, without payload */
 const SNAPLEN = 96;
@@ -23,8 +22,7 @@ const captured =
     const guests = await twoGuests(vethGuest, host, undo);
     const network = { mode: 'shared' } as const;
     const setup = { vms: vmsOf(guests), network, fastPath, capture: { snaplen: SNAPLEN } };
-    const child = await startSwitch(host, setup);
-    undo.push(() => stopProgram(child));
+    const child = await runSwitch(host, setup, undo);
     const [client, server] = guests.map(({ namespace }) => namespace) as [string, string];
     const ends = { client, server, address: guests[1]!.ip };
     return { name, ...ends, pid: child.pid, captured: () => countsOf(child) };

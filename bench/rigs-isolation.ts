@@ -2,10 +2,9 @@
 import { type BenchGuest, SERVER_NUMBER, tapGuest, vethGuest } from './guests.ts';
 import { loopbackUp, OUTSIDE, outside } from './host.ts';
 import { compute, flood, type Misbehaviour, spoof, stall } from './misbehaviour.ts';
-import { stopProgram } from './processes.ts';
 import { type Build, type IsolationRigName, PORTS } from './rig.ts';
 import { OUTBOUND } from './rigs-nat.ts';
-import { startSwitch, vmsOf } from './switch.ts';
+import { runSwitch, vmsOf } from './switch.ts';
 
 const NEIGHBOUR_NUMBER = SERVER_NUMBER + 1;
 const UNUSED_IP = '10.66.0.99';
@@ -26,8 +25,7 @@ const beside =
     const neighbour = await make(host, NEIGHBOUR_NUMBER, undo);
     const forwards = [`${PORTS.connections}:${PORTS.connections}`];
     const vms = { ...vmsOf([guest]), ...vmsOf([{ ...neighbour, ...told }], { forwards }) };
-    const child = await startSwitch(host, { vms, network: OUTBOUND });
-    undo.push(() => stopProgram(child));
+    const child = await runSwitch(host, { vms, network: OUTBOUND }, undo);
     const ends = { client: guest.namespace, server, address: OUTSIDE };
     const misbehave = misbehaviour && (() => misbehaviour(host, neighbour));
     return { name, ...ends, pid: child.pid, ...(misbehave === undefined ? {} : { misbehave }) };

@@ -8,7 +8,7 @@ import { type BenchGuest, movedTapGuests, tapGuest, twoGuests, vethGuest } from 
 import { type Links, withMtu, withoutOffloads } from './links.ts';
 import { stopProgram } from './processes.ts';
 import type { Build, L2RigName, Rig, RigName, Undo } from './rig.ts';
-import { startSwitch, vmsOf } from './switch.ts';
+import { runSwitch, vmsOf } from './switch.ts';
 import { appearance } from './waiting.ts';
 
 /** The most that a VM's network may have, and what pasta and slirp4netns give theirs */
@@ -30,8 +30,7 @@ const tapswitch =
   (fastPath: 'auto' | 'off', mtu?: number): Join =>
   async (host, guests, undo) => {
     const network = { mode: 'shared', ...(mtu === undefined ? {} : { mtu }) } as const;
-    const child = await startSwitch(host, { vms: vmsOf(guests), network, fastPath });
-    undo.push(() => stopProgram(child));
+    const child = await runSwitch(host, { vms: vmsOf(guests), network, fastPath }, undo);
     return child.pid;
   };
 

@@ -2,10 +2,9 @@
 import { createLabBridge } from '../src/lab/bridge.ts';
 import { type BenchGuest, GATEWAY_ON_BRIDGE, vethGuest } from './guests.ts';
 import { OUTSIDE, outside } from './host.ts';
-import { stopProgram } from './processes.ts';
 import type { Build, ManyRigName, Undo } from './rig.ts';
 import { masqueradeOut, OUTBOUND } from './rigs-nat.ts';
-import { startSwitch, vmsOf } from './switch.ts';
+import { runSwitch, vmsOf } from './switch.ts';
 
 /** The first guest's: 1 is the gateway's */
 const FIRST_NUMBER = 2;
@@ -22,8 +21,7 @@ const masquerade: Join = async (host, guests) => {
 };
 
 const tapswitch: Join = async (host, guests, undo) => {
-  const child = await startSwitch(host, { vms: vmsOf(guests), network: OUTBOUND });
-  undo.push(() => stopProgram(child));
+  const child = await runSwitch(host, { vms: vmsOf(guests), network: OUTBOUND }, undo);
   return child.pid;
 };
 

@@ -5,9 +5,8 @@ import { createNamespace } from '../src/sys/netns.ts';
 import { GATEWAY_ON_BRIDGE, SERVER_NUMBER, vethGuest } from './guests.ts';
 import { loopbackUp, OUTSIDE, OUTSIDE_SUBNET, outside, setKernel } from './host.ts';
 import { pasta, slirp4netns } from './peers.ts';
-import { stopProgram } from './processes.ts';
 import { type Build, type NatRigName, PORTS, type Rig, type Undo } from './rig.ts';
-import { startSwitch, vmsOf } from './switch.ts';
+import { runSwitch, vmsOf } from './switch.ts';
 
 const MASQUERADE = `
 table ip bench {
@@ -37,8 +36,7 @@ async function masquerade(host: string, undo: Undo): Promise<Rig> {
 async function nat(host: string, undo: Undo): Promise<Rig> {
   const server = await outside(host, undo);
   const guest = await vethGuest(host, SERVER_NUMBER, undo);
-  const child = await startSwitch(host, { vms: vmsOf([guest]), network: OUTBOUND });
-  undo.push(() => stopProgram(child));
+  const child = await runSwitch(host, { vms: vmsOf([guest]), network: OUTBOUND }, undo);
   return { name: 'nat', client: guest.namespace, server, address: OUTSIDE, pid: child.pid };
 }
 

@@ -13,9 +13,8 @@ import {
   SERVER_NUMBER,
   vethGuest,
 } from './guests.ts';
-import { stopProgram } from './processes.ts';
 import type { Build, QemuRigName, Undo } from './rig.ts';
-import { startSwitch, vmsOf } from './switch.ts';
+import { runSwitch, vmsOf } from './switch.ts';
 
 type Join = (host: string, guests: readonly BenchGuest[], undo: Undo) => Promise<number | undefined>;
 
@@ -38,8 +37,7 @@ const rig =
 
 export const QEMU_RIGS: Readonly<Record<QemuRigName, Build>> = {
   'tapswitch-qemu': rig('tapswitch-qemu', async (host, guests, undo) => {
-    const child = await startSwitch(host, { vms: vmsOf(guests), network: { mode: 'shared' } });
-    undo.push(() => stopProgram(child));
+    const child = await runSwitch(host, { vms: vmsOf(guests), network: { mode: 'shared' } }, undo);
     return child.pid;
   }),
   'bridge-qemu': rig('bridge-qemu', async (host, guests) => {

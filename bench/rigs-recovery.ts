@@ -9,7 +9,7 @@ import { type BenchGuest, GATEWAY, SUBNET, twoGuests, vethGuest } from './guests
 import { loopbackUp, OUTSIDE, OUTSIDE_SUBNET, outside } from './host.ts';
 import { startProgram, stopProgram } from './processes.ts';
 import type { Build, RecoveryRigName } from './rig.ts';
-import { startSwitch, vmsOf } from './switch.ts';
+import { runSwitch, vmsOf } from './switch.ts';
 import { ROOT } from './tools.ts';
 
 /** RestartSec of contrib/systemd/tapswitch.service */
@@ -22,8 +22,7 @@ const worker =
     const [client, server] = guests as [BenchGuest, BenchGuest];
     const network = { mode: 'shared' } as const;
     // One, so that every frame is its.
-    const child = await startSwitch(host, { vms: vmsOf(guests), network, fastPath, workers: 1 });
-    undo.push(() => stopProgram(child));
+    const child = await runSwitch(host, { vms: vmsOf(guests), network, fastPath, workers: 1 }, undo);
     const crash = async () => void child.kill('SIGHUP');
     const ends = { client: client.namespace, server: server.namespace, address: server.ip };
     return { name, ...ends, pid: child.pid, crash };

@@ -4,9 +4,8 @@ import { indexOf, withRoutes } from '../src/lab/netns-guest.ts';
 import { Crowd, crowdVm } from './crowd.ts';
 import { type BenchGuest, GATEWAY, twoGuests, vethGuest } from './guests.ts';
 import { type Pace, scaled } from './pace.ts';
-import { stopProgram } from './processes.ts';
 import type { Build, Ports, Rig, ScaleRigName, Undo } from './rig.ts';
-import { startSwitch, vmsOf } from './switch.ts';
+import { runSwitch, vmsOf } from './switch.ts';
 
 /** Room for them all: the gateway is where the guests look for it */
 const PREFIX = 16;
@@ -40,8 +39,7 @@ export async function startCrowded(
   crowd.arrive();
   const members = Array.from({ length: present + coming }, (_, number) => crowdVm(number));
   const vms = { ...vmsOf(guests), ...Object.fromEntries(members.map((vm) => [vm.tap, vm])) };
-  const child = await startSwitch(host, { vms, network: NETWORK, timeoutMs: TIMEOUT_MS });
-  undo.push(() => stopProgram(child, TIMEOUT_MS));
+  const child = await runSwitch(host, { vms, network: NETWORK, timeoutMs: TIMEOUT_MS }, undo);
   crowd.leave();
   await crowd.allAnswered();
   return { crowd, pid: child.pid as number };

@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CaptureOptions, SwitchOptions } from 'tapswitch';
 import { type BenchGuest, GATEWAY, SUBNET } from './guests.ts';
-import { startProgram } from './processes.ts';
+import { startProgram, stopProgram } from './processes.ts';
+import type { Undo } from './rig.ts';
 
 type Vms = NonNullable<SwitchOptions['vms']>;
 type Network = SwitchOptions['networks'][string];
@@ -56,4 +57,11 @@ export function startSwitch(
     'ready',
     timeoutMs,
   );
+}
+
+/** {@link startSwitch} for as long as the rig stands. */
+export async function runSwitch(host: string, setup: SwitchSetup, undo: Undo): Promise<ChildProcess> {
+  const child = await startSwitch(host, setup);
+  undo.push(() => stopProgram(child, setup.timeoutMs));
+  return child;
 }
