@@ -7,9 +7,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
 import { runIn, spawnIn } from '../../src/lab/process.ts';
 import { ask } from '../api/stage.ts';
-import { COMMAND, type Daemon, scratch, startUp, tapswitch } from '../lib/engine-command.ts';
-import { addressOf, GATEWAY, ping } from '../lib/engine-stage.ts';
+import { COMMAND, type Daemon, scratch, tapswitch } from '../lib/engine-command.ts';
+import { GATEWAY, ping } from '../lib/engine-stage.ts';
 import { GatewayStage } from '../lib/gateway-stage.ts';
+import { startWeb } from '../lib/net-web.ts';
 
 const hasTshark = spawnSync('tshark', ['--version']).status === 0;
 const USAGE = 2;
@@ -25,9 +26,7 @@ beforeEach(async () => {
   stage = new GatewayStage();
   files = scratch();
   guest = await stage.guest(11);
-  const vms = { web: { tap: 'vm11', ip: addressOf(11), forwards: ['16300:5300'] } };
-  const env = { TAPSWITCH_SOCKET: socket(), TAPSWITCH_STATE: join(files.path, 'state') };
-  daemon = await startUp(stage.host.path, { networks: { default: stage.network() }, vms }, files, { env });
+  daemon = await startWeb(stage, files, { forwards: ['16300:5300'] });
 });
 
 afterEach(async () => {

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
 import { runIn, spawnIn } from '../../src/lab/process.ts';
-import { type Daemon, scratch, startUp, tapswitch } from '../lib/engine-command.ts';
-import { addressOf, GATEWAY } from '../lib/engine-stage.ts';
+import { type Daemon, scratch, tapswitch } from '../lib/engine-command.ts';
+import { GATEWAY } from '../lib/engine-stage.ts';
 import { GatewayStage } from '../lib/gateway-stage.ts';
+import { startWeb } from '../lib/net-web.ts';
 
 const hasTshark = spawnSync('tshark', ['--version']).status === 0;
 const USAGE = 2;
@@ -46,9 +47,7 @@ describe('with a daemon', () => {
   beforeEach(async () => {
     stage = new GatewayStage();
     guest = await stage.guest(11);
-    const env = { TAPSWITCH_SOCKET: socket(), TAPSWITCH_STATE: join(files.path, 'state') };
-    const vms = { web: { tap: 'vm11', ip: addressOf(11) } };
-    daemon = await startUp(stage.host.path, { networks: { default: stage.network() }, vms }, files, { env });
+    daemon = await startWeb(stage, files);
   });
 
   afterEach(async () => {

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
 import { runIn, spawnIn } from '../../src/lab/process.ts';
-import { COMMAND, type Daemon, scratch, startUp } from '../lib/engine-command.ts';
+import { COMMAND, type Daemon, scratch } from '../lib/engine-command.ts';
 import { addressOf, GATEWAY, ping } from '../lib/engine-stage.ts';
 import { GatewayStage } from '../lib/gateway-stage.ts';
+import { startWeb } from '../lib/net-web.ts';
 
 const hasScript = spawnSync('script', ['--version']).status === 0;
 const ECHO = /^\d\d:\d\d:\d\d\.\d{6} web (->|<-) \S+ > \S+ ICMP echo (request|reply) id \d+ seq \d+$/;
@@ -22,9 +23,7 @@ beforeEach(async () => {
   stage = new GatewayStage();
   files = scratch();
   guest = await stage.guest(11);
-  const env = { TAPSWITCH_SOCKET: socket(), TAPSWITCH_STATE: join(files.path, 'state') };
-  const vms = { web: { tap: 'vm11', ip: addressOf(11) } };
-  daemon = await startUp(stage.host.path, { networks: { default: stage.network() }, vms }, files, { env });
+  daemon = await startWeb(stage, files);
 });
 
 afterEach(async () => {
