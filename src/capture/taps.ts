@@ -89,12 +89,9 @@ export class CaptureTaps {
     }
   }
 
-  /** The sockets of this worker that its captures have to look at. */
+  /** The sockets of this worker that its captures have to look at, each as often as captures have it. */
   get sniffers(): SnifferBinding[] {
-    const all = this.#taps.flatMap(({ sniffers }) => sniffers);
-    return all.filter(
-      ({ fd, worker }, i) => worker === this.#worker && all.findIndex((one) => one.fd === fd) === i,
-    );
+    return this.#taps.flatMap(({ sniffers }) => sniffers).filter(({ worker }) => worker === this.#worker);
   }
 
   /** Takes what waits at such a socket; into the batch, in which nothing may be under way. */

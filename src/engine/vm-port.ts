@@ -214,7 +214,7 @@ export class VmPort {
 
   /** Whether the kernel hands its unicast IPv4 frames over, to others of whom the same is true. */
   get onFastPath(): boolean {
-    return this.plugged && this.#options.fastPath !== undefined && this.#fastPort() !== undefined;
+    return this.mayTakeFastPath && this.#fastPort() !== undefined;
   }
 
   /** It is plugged in where there is a fast path. */
