@@ -1,4 +1,5 @@
 /** tapswitch as a library: a userspace Ethernet switch for microVM TAP devices. */
+export type { Allocation } from './config/allocations.ts';
 export type { ConfigInput, ForwardInput, NetworkInput, VmInput } from './config/schema.ts';
 export type { Capture, CaptureOptions } from './engine/captures.ts';
 export { createSwitch } from './engine/create-switch.ts';

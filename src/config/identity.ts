@@ -11,6 +11,9 @@ const LOOPBACK_REST_BITS = 22;
 const LOOPBACK_BLOCKS = 2 ** 14; // of 256 addresses
 const HOSTS_IN_BLOCK = 254; // none ends in 0 or 255: some programs take those for a network's or a broadcast address
 
+/** Whether an address (uint32) is somebody else's */
+type Taken = Pick<ReadonlySet<number>, 'has'>;
+
 /** A number from 0 to `bound` - 1 that follows from `id`. */
 function startOf(id: string, bound: number): number {
   return createHash('sha256').update(id).digest().readUIntBE(0, 6) % bound;
@@ -18,16 +21,19 @@ function startOf(id: string, bound: number): number {
 
 /**
  * The IPv4 address (uint32) that a VM without a configured one is given: any of the subnet but its first and last,
- * the gateway's, the host port's and those in `taken` (uint32). `undefined` when none is left.
+ * the gateway's, the host port's and those that are `taken` (uint32); `kept` (uint32) if it is one of these. `undefined`
+ * when none is left.
  */
 export function leaseAddress(
   id: string,
   network: Pick<NetworkConfig, 'subnet' | 'gateway' | 'hostPort'>,
-  taken: ReadonlySet<number>,
+  taken: Taken,
+  kept?: number,
 ): number | undefined {
   const { subnet, gateway, hostPort } = network;
   const hosts = broadcastAddress(subnet) - subnet.address - 1;
-  const start = startOf(id, hosts);
+  const keptAt = (kept ?? 0) - subnet.address - 1;
+  const start = keptAt >= 0 && keptAt < hosts ? keptAt : startOf(id, hosts);
   for (let i = 0; i < hosts; i++) {
     const address = subnet.address + 1 + ((start + i) % hosts);
     if (address !== gateway && address !== hostPort?.address && !taken.has(address)) return address;
@@ -36,10 +42,10 @@ export function leaseAddress(
 }
 
 /**
- * The loopback address (uint32, in 127.64.0.0/10) that is the VM's own on the host, none of those in `taken`
+ * The loopback address (uint32, in 127.64.0.0/10) that is the VM's own on the host, none of those that are `taken`
  * (uint32), which are fewer than there are.
  */
-export function loopbackIdentity(id: string, taken: ReadonlySet<number>): number {
+export function loopbackIdentity(id: string, taken: Taken): number {
   const all = LOOPBACK_BLOCKS * HOSTS_IN_BLOCK;
   const start = startOf(id, all);
   for (let i = 0; ; i++) {

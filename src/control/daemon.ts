@@ -125,7 +125,7 @@ export class Daemon implements ControlPlane {
 
   async #restore(): Promise<void> {
     for (const id of this.#config.switch.vms.keys()) this.#registry.adopt(id, 'config');
-    for (const [id, stored] of this.#store.vms) await this.#registry.restore(id, stored);
+    await this.#registry.restore(this.#store.vms);
     this.#registry.removeOrphans();
     const names = withLinks(undefined, (links) => links.links().map(({ name }) => name));
     for (const name of names) this.linkSeen(name, true);

@@ -12,6 +12,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { type FileHandle, open, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TapswitchError } from '../errors.ts';
+import type { Allocation } from '../index.ts';
 import type { VmRequest } from '../resources/resources.ts';
 import { lockFile } from '../sys/file-lock.ts';
 
@@ -27,6 +28,8 @@ export interface StoredVm {
   /** Those of its profile that were removed since */
   readonly without?: readonly string[];
   readonly generation: number;
+  /** What was chosen for it when it was attached last */
+  readonly allocation?: Allocation;
   /** Its TAP is ours: we made it */
   readonly ownsTap: boolean;
 }

@@ -13,6 +13,7 @@ import type { Switch } from '../engine/switch.ts';
 import { TapswitchError } from '../errors.ts';
 import type { Logger, PortState } from '../index.ts';
 import type { Forward, ForwardRequest, Generation, Vm, VmRequest } from '../resources/resources.ts';
+import { Attacher } from './attacher.ts';
 import type { EventLog } from './event-log.ts';
 import { changeForwards, differInForwards } from './forward-changes.ts';
 import { matches } from './glob.ts';
@@ -47,11 +48,11 @@ export class VmRegistry {
   /** Names of TAPs of our own namespace, and the VMs of the API they are for */
   readonly #byTap = new Map<string, string>();
   readonly #work = new Map<string, Promise<unknown>>();
-  /** Why a VM that is known could not be attached, when that was tried last */
-  readonly #refusals = new Map<string, TapswitchError>();
+  readonly #attacher: Attacher;
 
   constructor(parts: RegistryParts, log: Logger) {
     this.#parts = parts;
+    this.#attacher = new Attacher(parts, log);
     this.#log = log;
   }
 
@@ -63,7 +64,7 @@ export class VmRegistry {
   }
 
   #leave(id: string): void {
-    this.#refusals.delete(id);
+    this.#attacher.forget(id);
     const request = this.#entries.get(id)?.stored?.request;
     if (request !== undefined && request.netns === undefined) this.#byTap.delete(tapOf(id, request));
     this.#entries.delete(id);
@@ -103,7 +104,7 @@ export class VmRegistry {
   }
 
   refusalOf(id: string): TapswitchError | undefined {
-    return this.#refusals.get(id);
+    return this.#attacher.refusalOf(id);
   }
 
   /** @param port undefined while the VM waits for its TAP */
@@ -132,24 +133,42 @@ export class VmRegistry {
     this.#parts.events.add({ type: 'vm-added', vm: id });
   }
 
-  /** Attaches a VM of the state; one whose TAP is missing, or that cannot be had for another reason, stays known. */
-  async restore(id: string, stored: StoredVm): Promise<void> {
+  /**
+   * Attaches the VMs of the state; one whose TAP is missing, or that cannot be had for another reason, stays known, and
+   * what was chosen for it is kept for it.
+   */
+  async restore(vms: ReadonlyMap<string, StoredVm>): Promise<void> {
+    for (const [id, { allocation }] of vms)
+      if (allocation !== undefined) this.#parts.switch.keep(id, allocation);
+    for (const [id, stored] of [...vms]) await this.#restore(id, stored);
+  }
+
+  async #restore(id: string, stored: StoredVm): Promise<void> {
     if (this.#entries.has(id)) {
       this.#log.warn({ vm: id }, 'VM of the API has the id of one in the configuration, and is left out');
+      this.#parts.switch.forget(id);
       return;
     }
     this.#enter(id, { origin: 'api', stored });
-    await this.#attachOrWait(id, async () => {
-      this.#makeTap(id, stored.request);
-      await this.#attach(id, stored);
+    await this.#attacher.orWait(id, async () => {
+      this.#attacher.makeTap(id, stored.request);
+      await this.#attachAgain(id, stored);
     });
     this.#parts.events.add({ type: 'vm-added', vm: id });
+  }
+
+  async #attachAgain(id: string, stored: StoredVm): Promise<void> {
+    const now = await this.#attacher.attachAgain(id, stored);
+    (this.#entries.get(id) as Entry).stored = now;
   }
 
   /** Detaches the VMs of some networks, which stay known. */
   async suspend(networks: ReadonlySet<string>): Promise<void> {
     const detach = async (id: string) => {
-      if (this.#isAttached(id)) await this.#parts.switch.detach(id);
+      if (!this.#isAttached(id)) return;
+      await this.#parts.switch.detach(id);
+      const allocation = this.#entries.get(id)?.stored?.allocation;
+      if (allocation !== undefined) this.#parts.switch.keep(id, allocation);
     };
     const ids = [...networks].flatMap((network) => this.#parts.switch.vmsIn(network));
     await Promise.all(ids.map((id) => this.#inTurn(id, () => detach(id))));
@@ -161,24 +180,14 @@ export class VmRegistry {
       [...this.#entries].map(([id, { stored, input }]) =>
         this.#inTurn(id, async () => {
           if (this.#isAttached(id)) return;
-          if (stored !== undefined) await this.#attachOrWait(id, () => this.#attach(id, stored));
-          else if (input !== undefined)
-            await this.#attachOrWait(id, () => this.#parts.switch.attach(id, input));
+          const attach = () =>
+            stored === undefined
+              ? this.#parts.switch.attach(id, input as VmInput)
+              : this.#attachAgain(id, stored);
+          if (stored !== undefined || input !== undefined) await this.#attacher.orWait(id, attach);
         }),
       ),
     );
-  }
-
-  /** One that cannot be had now stays known. */
-  async #attachOrWait(id: string, attach: () => Promise<void>): Promise<void> {
-    this.#refusals.delete(id);
-    try {
-      await attach();
-    } catch (error) {
-      if (!(error instanceof TapswitchError)) throw error;
-      this.#refusals.set(id, error);
-      this.#log.warn({ vm: id, err: error.message, code: error.code }, 'VM is not attached yet');
-    }
   }
 
   /** Ends a VM of the configuration. */
@@ -202,15 +211,16 @@ export class VmRegistry {
     if (isAsAsked && differInForwards(before.request, request)) return this.#putForwards(id, before, request);
     if (before !== undefined && isAttached) await this.#parts.switch.detach(id);
     const keepsTap = before !== undefined && tapOf(id, before.request) === tapOf(id, request);
-    const madeTap = this.#makeTap(id, request);
-    const stored: StoredVm = {
+    const madeTap = this.#attacher.makeTap(id, request);
+    let stored: StoredVm = {
       request,
       added: before?.added ?? [],
       generation: before?.generation ?? 0,
       ownsTap: madeTap || (keepsTap && before.ownsTap),
+      ...(before?.allocation && { allocation: before.allocation }),
     };
     try {
-      await this.#attach(id, stored);
+      stored = await this.#attacher.attach(id, stored);
       await this.#parts.store.put(id, stored);
     } catch (error) {
       await this.#putBack(id, before, madeTap ? request : undefined);
@@ -227,7 +237,7 @@ export class VmRegistry {
     const { switch: made, store, events } = this.#parts;
     const [old = [], now = []] = [before.request.forwards, request.forwards];
     await changeForwards(made, id, old, now);
-    const stored = { ...before, request };
+    const stored = { ...before, request, allocation: made.allocation(id) };
     await store.put(id, stored).catch(async (error: unknown) => {
       await changeForwards(made, id, now, old);
       throw error;
@@ -241,27 +251,12 @@ export class VmRegistry {
   async #putBack(id: string, before: StoredVm | undefined, madeTap: VmRequest | undefined): Promise<void> {
     if (this.#isAttached(id)) await this.#parts.switch.detach(id);
     if (madeTap !== undefined) this.#parts.taps.remove(tapOf(id, madeTap));
-    if (before !== undefined) await this.#attach(id, before).catch(() => {});
+    if (before !== undefined) await this.#attacher.attach(id, before).catch(() => {});
   }
 
   #configuredError(id: string, { origin }: Entry): TapswitchError {
     const by = origin === 'config' ? 'the configuration file' : 'a pattern of autoAttach';
     return new TapswitchError('VM_CONFIGURED', `VM ${id} is there by ${by}`, 'Change that, and reload.');
-  }
-
-  async #attach(id: string, { request, added, without = [] }: StoredVm): Promise<void> {
-    const { createTap: _, tap: __, forwards = [], ...input } = request;
-    await this.#parts.switch.attach(id, {
-      ...input,
-      tap: tapOf(id, request),
-      forwards: [...forwards, ...added],
-      without,
-    });
-  }
-
-  #makeTap(id: string, { createTap, netns, ...request }: VmRequest): boolean {
-    const tap = tapOf(id, request);
-    return createTap === undefined ? false : this.#parts.taps.make(id, tap, createTap, netns);
   }
 
   /** Removes TAPs that were made for VMs which are not there, since we were killed in between. */
@@ -289,6 +284,7 @@ export class VmRegistry {
     const { events, observer, dialer } = this.#parts;
     this.#leave(id);
     if (this.#isAttached(id)) await this.#parts.switch.detach(id);
+    this.#parts.switch.forget(id);
     observer.forget(id);
     dialer.forget(id);
     events.add({ type: 'vm-removed', vm: id });
@@ -323,7 +319,7 @@ export class VmRegistry {
   #attachLate(id: string): void {
     this.#soon(id, async () => {
       const stored = this.#entries.get(id)?.stored;
-      if (stored !== undefined && !this.#isAttached(id)) await this.#attach(id, stored);
+      if (stored !== undefined && !this.#isAttached(id)) await this.#attachAgain(id, stored);
     });
   }
 
@@ -386,7 +382,8 @@ export class VmRegistry {
   async #changeStored(id: string, change: (stored: StoredVm) => StoredVm): Promise<void> {
     const entry = this.#entries.get(id);
     if (entry?.stored === undefined) return;
-    const changed = change(entry.stored);
+    const allocation = this.#isAttached(id) ? this.#parts.switch.allocation(id) : entry.stored.allocation;
+    const changed = { ...change(entry.stored), ...(allocation && { allocation }) };
     await this.#parts.store.put(id, changed);
     entry.stored = changed;
   }

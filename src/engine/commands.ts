@@ -67,6 +67,9 @@ export type WorkerMessage =
   | { readonly type: 'reached'; readonly port: number; readonly guestPort: number };
 
 /** What a worker is started with. */
+/** What a datapath worker's thread is called, in Node.js and in the kernel. */
+export const datapathThreadName = (worker: number): string => `tapswitch-${worker}`;
+
 export interface WorkerSetup {
   readonly worker: number;
   readonly tables: TableMemory;

@@ -1,10 +1,11 @@
 /**
  * Addresses for VMs that are configured with none: one each, which follows from the VM's id and goes around what is
- * somebody's already. A VM that comes later and is configured with such an address has it; the other is given a
+ * somebody's already, or kept for somebody. A VM that comes later and is configured with such an address has it; the other is given a
  * new one, and is told so when it asks again.
  *
  * In a network of clones nobody is in anybody's way.
  */
+import type { Allocations } from '../config/allocations.ts';
 import { leaseAddress } from '../config/identity.ts';
 import type { NetworkConfig, VmConfig } from '../config/resolve.ts';
 import type { Tables } from '../switch/tables.ts';
@@ -19,10 +20,12 @@ export interface Lessee {
 
 export class Leases {
   readonly #tables: Tables;
+  readonly #kept: Allocations;
   readonly #log: Logger;
 
-  constructor(tables: Tables, log: Logger) {
+  constructor(tables: Tables, kept: Allocations, log: Logger) {
     this.#tables = tables;
+    this.#kept = kept;
     this.#log = log;
   }
 
@@ -54,13 +57,13 @@ export class Leases {
     expected: () => readonly VmConfig[],
   ): void {
     const { vm, number } = lessee;
-    const taken = network.clones ? new Set<number>() : this.#taken(lessee, attached, expected());
-    const address = leaseAddress(vm.id, network, taken);
+    const taken = network.clones ? { has: () => false } : this.#taken(lessee, attached, expected());
+    const address = leaseAddress(vm.id, network, taken, this.#kept.leaseOf(vm.id));
     this.#tables.setLease(number, address ?? 0);
     if (address === undefined) this.#log.warn({ vm: vm.id }, 'no address is left for this VM');
   }
 
-  #taken(lessee: Lessee, attached: Iterable<Lessee>, expected: readonly VmConfig[]): Set<number> {
+  #taken(lessee: Lessee, attached: Iterable<Lessee>, expected: readonly VmConfig[]) {
     const tables = this.#tables;
     const taken = new Set<number>();
     for (const { ip } of expected) if (ip !== undefined) taken.add(ip);
@@ -72,6 +75,7 @@ export class Leases {
       if (lease !== 0) taken.add(lease >>> 0);
       if (tables.ipState(number) !== ADDRESS_UNKNOWN) taken.add(tables.ip(number) >>> 0);
     }
-    return taken;
+    const { id } = lessee.vm;
+    return { has: (address: number) => taken.has(address) || this.#kept.isLeaseOfAnother(address, id) };
   }
 }

@@ -7,6 +7,12 @@ import type { HostPort } from './host-port.ts';
 import type { PortGlance, PortState } from './switch-types.ts';
 import type { VmPort } from './vm-port.ts';
 
+/** The address that is leased to a port's guest, if any is. */
+export function leaseOf({ tables }: Engine, number: number): string | undefined {
+  const lease = tables.leaseAddress(number);
+  return lease === 0 ? undefined : formatIpv4(lease);
+}
+
 /** @param name of its interface */
 function portState(
   engine: Engine,
@@ -17,7 +23,7 @@ function portState(
 ): PortState {
   const { tables } = engine;
   const mac = macOf(tables.macHigh(number), tables.macLow(number));
-  const lease = tables.leaseAddress(number);
+  const leased = leaseOf(engine, number);
   return {
     interface: name,
     network,
@@ -25,7 +31,7 @@ function portState(
     carrier: tables.carrier(number),
     ...(tables.macState(number) === ADDRESS_UNKNOWN ? {} : { mac: formatMac(mac) }),
     ...(tables.ipState(number) === ADDRESS_UNKNOWN ? {} : { ip: formatIpv4(tables.ip(number)) }),
-    ...(lease === 0 ? {} : { leased: formatIpv4(lease) }),
+    ...(leased === undefined ? {} : { leased }),
     ...engine.stats(number),
   };
 }

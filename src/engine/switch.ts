@@ -5,6 +5,7 @@
  */
 
 import type { Socket } from 'node:net';
+import { type Allocation, Allocations } from '../config/allocations.ts';
 import type { PortForward } from '../config/forwards.ts';
 import { profilesWithout } from '../config/profiles.ts';
 import { type NetworkConfig, resolveVm, type SwitchConfig, type VmConfig } from '../config/resolve.ts';
@@ -26,7 +27,7 @@ import { LinkWatch } from './link-watch.ts';
 import { NameService } from './name-service.ts';
 import { Networks } from './networks.ts';
 import { OutboundRules } from './outbound.ts';
-import { hostPortStates, portGlance, vmState } from './port-state.ts';
+import { hostPortStates, leaseOf, portGlance, vmState } from './port-state.ts';
 import { type Scene, sceneOf } from './scene.ts';
 import type {
   AttachOptions,
@@ -37,14 +38,8 @@ import type {
   SwitchEvents,
   SwitchStats,
 } from './switch-types.ts';
+import { Upkeep } from './upkeep.ts';
 import { VmPort } from './vm-port.ts';
-
-/** How often the switch looks after what nobody tells it of, `ms` */
-const UPKEEP_MS = 100;
-/** Every how many of those times it looks at the guards */
-const GUARD_ROUNDS = 20;
-/** Every how many of those times it looks at the host's addresses */
-const HOST_ADDRESS_ROUNDS = 50;
 
 export class Switch {
   readonly #config: SwitchConfig;
@@ -63,10 +58,11 @@ export class Switch {
   readonly #networks: Networks;
   readonly #vms: AttachedVms;
   readonly #captures: Captures;
+  readonly #upkeep: Upkeep;
+  /** What was chosen for VMs that are yet to be attached */
+  readonly #kept = new Allocations();
   /** Ports being removed; their ids and TAPs are taken until that is done */
   readonly #removals = new WeakMap<VmPort, Promise<void>>();
-  #upkeep: NodeJS.Timeout | undefined;
-  #upkeepRound = 0;
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -95,38 +91,23 @@ export class Switch {
     this.#networks = new Networks(config.networks, parts);
     this.#fastPaths = new FastPaths(config.fastPath === 'off', log);
     this.#guards = new Guards(config.guard === 'required', log);
-    this.#forwards = new ForwardTable(this.#engine, log);
-    this.#leases = new Leases(this.#engine.tables, log);
+    this.#forwards = new ForwardTable(this.#engine, this.#kept, log);
+    this.#leases = new Leases(this.#engine.tables, this.#kept, log);
     this.#outbound = new OutboundRules(this.#networks.configs);
     this.#vms = new AttachedVms(this.#networks.configs);
     this.#captures = new Captures(this.#engine, this.#vms, this.#networks, config.capture, log);
+    const lookedAfter = { vms: this.#vms, captures: this.#captures, guards: this.#guards };
+    this.#upkeep = new Upkeep({ ...lookedAfter, names: this.#names, outbound: this.#outbound }, log);
   }
 
   /** Opens the host ports and attaches the VMs of the configuration. */
   async start(): Promise<void> {
     if (this.#events.link !== undefined) await this.#links.addOwn();
     this.#outbound.refresh();
-    this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS);
+    this.#upkeep.start();
     await this.#networks.open();
     this.#guards.prepare([...this.#config.vms.values()]);
     for (const vm of this.#config.vms.values()) await this.#attach(vm, undefined, true);
-  }
-
-  /** What nobody tells us of has to be looked after: addresses the datapath learned, guards taken away. */
-  #keepUp(): void {
-    const round = this.#upkeepRound++;
-    this.#vms.keepUp(round);
-    this.#captures.collect();
-    if (round % HOST_ADDRESS_ROUNDS === 0) this.#followHost();
-    if (round % GUARD_ROUNDS !== 0) return;
-    this.#guards.restore(() => [...this.#vms].filter(({ plugged }) => plugged).map(({ vm }) => vm));
-  }
-
-  #followHost(): void {
-    this.#names.follow().catch((error: unknown) => {
-      this.#log.error({ err: error }, "the host's name servers could not be passed on");
-    });
-    if (this.#outbound.follow(this.#log)) for (const port of this.#vms) port.refreshPolicy();
   }
 
   /**
@@ -178,6 +159,7 @@ export class Switch {
       // Watched before it is opened: no news of it can fall in between.
       await this.#links.add(vm.netns, vm.tap, port);
       await port.open();
+      this.#kept.drop(vm.id);
     } catch (error) {
       await this.#remove(port, false);
       throw error;
@@ -215,6 +197,25 @@ export class Switch {
   /** Unplugs a VM, ends its flows and forwards, and lifts the guard from its TAP. Throws VM_UNKNOWN. */
   async detach(id: string): Promise<void> {
     await this.#remove(this.#port(id), true);
+  }
+
+  /** What was chosen for a VM, for {@link keep}. Throws VM_UNKNOWN. */
+  allocation(id: string): Allocation {
+    const leased = leaseOf(this.#engine, this.#port(id).number);
+    return { ...(leased !== undefined && { leased }), ...this.#forwards.chosen(id) };
+  }
+
+  /**
+   * Keeps what was chosen for a VM when it was attached before, until it is attached again: it will be given the same,
+   * and no other VM will.
+   */
+  keep(id: string, allocation: Allocation): void {
+    this.#kept.keep(id, allocation);
+  }
+
+  /** Ends what {@link keep} began for a VM that will not come again. */
+  forget(id: string): void {
+    this.#kept.drop(id);
   }
 
   /** The forwards of a VM, those of its loopback identity among them. Throws VM_UNKNOWN. */
@@ -361,7 +362,7 @@ export class Switch {
 
   async #close(): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#upkeep);
+    this.#upkeep.stop();
     this.#dialer.close();
     this.#captures.close();
     try {

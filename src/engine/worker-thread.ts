@@ -22,7 +22,15 @@ import { openEpoll } from '../sys/epoll.ts';
 import { signalEventfd } from '../sys/eventfd.ts';
 import { close } from '../sys/libc.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { Answer, Command, CommandMessage, PortBinding, WorkerMessage, WorkerSetup } from './commands.ts';
+import {
+  type Answer,
+  type Command,
+  type CommandMessage,
+  datapathThreadName,
+  type PortBinding,
+  type WorkerMessage,
+  type WorkerSetup,
+} from './commands.ts';
 
 const ACK_TIMEOUT_MS = 5000;
 /** Frames allocate nothing and flows live long: more room for young objects would be memory used once, `MB` */
@@ -107,7 +115,7 @@ export class WorkerThread {
       workerData: { setup, control: port2 },
       transferList: [port2],
       execArgv: [], // ours is a file that needs none of what the owner was started with, and some would break it
-      name: `tapswitch-${setup.worker}`,
+      name: datapathThreadName(setup.worker),
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
     this.#worker = worker;

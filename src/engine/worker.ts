@@ -1,6 +1,7 @@
 /** Entry of a datapath worker thread. */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import type { CommandMessage, WorkerMessage, WorkerSetup } from './commands.ts';
+import { nameThread } from '../sys/thread-name.ts';
+import { type CommandMessage, datapathThreadName, type WorkerMessage, type WorkerSetup } from './commands.ts';
 import { Datapath } from './datapath.ts';
 
 const { setup, control } = workerData as { setup: WorkerSetup; control: MessagePort };
@@ -9,6 +10,7 @@ function say(message: WorkerMessage): void {
   control.postMessage(message);
 }
 
+nameThread(datapathThreadName(setup.worker));
 const datapath = new Datapath(setup, {
   commands() {
     // The loop never returns to the thread's own event loop, so messages are fetched, not delivered.

@@ -2,6 +2,7 @@
  * The forwards of all VMs: numbers, loopback identities, and that what was asked for goes before an identity's port,
  * which is a courtesy: 0.0.0.0 takes a port from every address, 127.64.0.0/10 included.
  */
+import type { Allocations } from '../config/allocations.ts';
 import type { Path } from '../config/fault.ts';
 import { nowhere } from '../config/fault.ts';
 import { type ForwardHost, Listeners, type PortForward, resolveForwards } from '../config/forwards.ts';
@@ -27,14 +28,16 @@ function meetsIdentities(host: ForwardHost): boolean {
 
 export class ForwardTable {
   readonly #workers: ForwardWorkers;
+  readonly #kept: Allocations;
   readonly #log: Logger;
   readonly #vms = new Map<string, VmForwards>();
   readonly #listeners = new Listeners();
   readonly #identities = new Set<number>();
   #numbers = 0;
 
-  constructor(workers: ForwardWorkers, log: Logger) {
+  constructor(workers: ForwardWorkers, kept: Allocations, log: Logger) {
     this.#workers = workers;
+    this.#kept = kept;
     this.#log = log;
   }
 
@@ -43,13 +46,14 @@ export class ForwardTable {
    * @throws TapswitchError FORWARD_IN_USE, FORWARD_UNAVAILABLE, CAPABILITY_MISSING; nothing is open then
    */
   async open(id: string, port: number, forwards: readonly PortForward[]): Promise<void> {
-    const loopback = loopbackIdentity(id, this.#identities);
+    const loopback = this.#identityFor(id);
     const made = new VmForwards({
       id,
       port,
       loopback,
       workers: this.#workers,
       listeners: this.#listeners,
+      kept: this.#kept,
       nextNumber: () => ++this.#numbers,
       log: this.#log,
     });
@@ -61,6 +65,14 @@ export class ForwardTable {
       await this.close(id);
       throw error;
     }
+  }
+
+  #identityFor(id: string): number {
+    const kept = this.#kept.loopbackOf(id);
+    if (kept !== undefined && !this.#identities.has(kept)) return kept;
+    const isTaken = (address: number) =>
+      this.#identities.has(address) || this.#kept.isLoopbackOfAnother(address, id);
+    return loopbackIdentity(id, { has: isTaken });
   }
 
   async #add(id: string, vm: VmForwards, forwards: readonly PortForward[]): Promise<ForwardState[]> {
@@ -106,6 +118,12 @@ export class ForwardTable {
   stateOf(id: string): { loopback?: string; forwards?: ForwardState[] } {
     const vm = this.#vms.get(id);
     return vm === undefined ? {} : { loopback: vm.loopbackText, forwards: vm.states() };
+  }
+
+  /** A VM's part of what was chosen for it. Throws VM_UNKNOWN. */
+  chosen(id: string): { loopback: string; forwards: string[] } {
+    const { loopbackText, chosen } = this.#vm(id);
+    return { loopback: loopbackText, forwards: chosen };
   }
 
   #vm(id: string): VmForwards {

@@ -16,7 +16,6 @@ import {
   writeSocketAddress,
 } from '../sys/inet-socket.ts';
 import { bind, check, close, getsockname, listen } from '../sys/libc.ts';
-import { derivedPorts } from './derived-port.ts';
 import { refusal } from './refusal.ts';
 import { bindPath, removeFile, type SocketFile } from './unix-socket.ts';
 
@@ -84,9 +83,9 @@ function listenAt({ address }: IpHost, port: number, protocol: Protocol): Listen
   });
 }
 
-/** Listens at the first of the ports that follow from where the forward leads, or at one of the kernel's choice. */
-function listenAnywhere(host: IpHost, { guestPort, protocol }: PortForward, id: string): Listener {
-  for (const port of derivedPorts(id, guestPort, protocol)) {
+/** Listens at the first of the ports that is free, or at one of the kernel's choice. */
+function listenAnywhere(host: IpHost, protocol: Protocol, ports: readonly number[]): Listener {
+  for (const port of ports) {
     try {
       return listenAt(host, port, protocol);
     } catch (error) {
@@ -98,13 +97,14 @@ function listenAnywhere(host: IpHost, { guestPort, protocol }: PortForward, id: 
 
 /**
  * Listens where a forward of the VM `id` is to; non-blocking.
+ * @param ports for a forward from port 0, those to try
  * @throws TapswitchError FORWARD_IN_USE, FORWARD_UNAVAILABLE, CAPABILITY_MISSING, SYSTEM_CALL_FAILED
  */
-export function openListener(forward: PortForward, id: string): Listener {
+export function openListener(forward: PortForward, id: string, ports: readonly number[]): Listener {
   const { host, protocol } = forward;
   try {
     if (host.kind === 'unix') return listenAtPath(host.path);
-    if (host.port === 0) return listenAnywhere(host, forward, id);
+    if (host.port === 0) return listenAnywhere(host, protocol, ports);
     return listenAt(host, host.port, protocol);
   } catch (error) {
     if (error instanceof SysError) throw refusal(id, forward, error);

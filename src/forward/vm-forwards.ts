@@ -6,9 +6,11 @@
  * What was asked for is all there or refused. The identity comes with it where it can: a port somebody else has on
  * every address is missing there, and the log says so.
  */
+import type { Allocations } from '../config/allocations.ts';
 import { nowhere } from '../config/fault.ts';
 import {
   type ForwardHost,
+  formatForward,
   formatListener,
   isExposed,
   type Listeners,
@@ -20,6 +22,7 @@ import { TapswitchError } from '../errors.ts';
 import type { ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
 import type { DropReason } from '../telemetry/drops.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { derivedPorts } from './derived-port.ts';
 import { closeListener, type Listener, openListener } from './listener.ts';
 
 /** Whoever takes the connections. */
@@ -50,6 +53,7 @@ export interface VmForwardsOptions {
   readonly workers: ForwardWorkers;
   /** What all VMs' forwards listen on, identities apart */
   readonly listeners: Listeners;
+  readonly kept: Allocations;
   /** A number no other forward of the switch has */
   readonly nextNumber: () => number;
   readonly log: Logger;
@@ -111,6 +115,13 @@ export class VmForwards {
     return [...this.#served].map((served) => this.#stateOf(served));
   }
 
+  /** Those from port 0 with the port that was chosen, in full. */
+  get chosen(): string[] {
+    return [...this.#served].flatMap(({ asked, listener: { host } }) =>
+      asked.host.kind === 'ip' && asked.host.port === 0 ? [formatForward({ ...asked, host })] : [],
+    );
+  }
+
   #stateOf({ asked, listener: { host }, identity }: Served): ForwardState {
     return {
       protocol: asked.protocol,
@@ -121,9 +132,20 @@ export class VmForwards {
     };
   }
 
+  /** Where to try for a forward from port 0. */
+  #portsFor(asked: PortForward): number[] {
+    const { id, kept } = this.#options;
+    const { guestPort, protocol } = asked;
+    const derived = derivedPorts(id, guestPort, protocol);
+    return [
+      ...kept.portsOf(id, asked),
+      ...derived.filter((port) => !kept.isPortOfAnother(port, protocol, id)),
+    ];
+  }
+
   #listen(asked: PortForward, identity: boolean): Served {
     const { id, port, nextNumber } = this.#options;
-    const listener = openListener(asked, id);
+    const listener = openListener(asked, id, this.#portsFor(asked));
     const { protocol, guestPort, waitMs } = asked;
     const binding = { number: nextNumber(), fd: listener.fd, protocol, port, guestPort, waitMs };
     return { asked, listener, binding, identity };

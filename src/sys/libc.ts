@@ -142,6 +142,8 @@ export const clockGettime: (clock: number, address: number) => number = lib.func
 export const schedYield: () => number = lib.func('int sched_yield()');
 
 // --- namespaces -------------------------------------------------------------------------------------------
+/** Of those operations that take a text. */
+export const prctl: (operation: number, text: string) => number = lib.func('int prctl(int, const char *)');
 export const unshare: (flags: number) => number = lib.func('int unshare(int)');
 export const setns: (fd: number, type: number) => number = lib.func('int setns(int, int)');
 

@@ -1,5 +1,6 @@
 import pino from 'pino';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { Allocations } from '../../src/config/allocations.ts';
 import { leaseAddress } from '../../src/config/identity.ts';
 import { resolveNetwork, type VmConfig } from '../../src/config/resolve.ts';
 import { Leases, type Lessee } from '../../src/engine/leases.ts';
@@ -10,13 +11,15 @@ const clones = resolveNetwork('clones', { subnet: '10.0.0.0/30', gateway: '10.0.
 const FIRST = 0x0a000002;
 
 let tables: Tables;
+let kept: Allocations;
 let leases: Leases;
 let warnings: number;
 
 beforeEach(() => {
   tables = new Tables(allocateTables(), 0);
   warnings = 0;
-  leases = new Leases(tables, pino({ level: 'warn' }, { write: () => void warnings++ }));
+  kept = new Allocations();
+  leases = new Leases(tables, kept, pino({ level: 'warn' }, { write: () => void warnings++ }));
 });
 
 function lessee(number: number, ip?: number): Lessee {
@@ -82,6 +85,38 @@ describe('VM with an address', () => {
     const one = lessee(1);
     leases.give(one, clones, [], () => []);
     leases.give(lessee(2, FIRST), clones, [one], () => []);
+    expect(leaseOf(one)).toBe(FIRST);
+  });
+});
+
+describe('what was leased before', () => {
+  const chosen = { leased: '10.0.0.4', loopback: '127.64.0.1', forwards: [] };
+
+  test('VM it is kept for: -> leased to it again, where that is possible', () => {
+    kept.keep('vm-1', chosen);
+    const one = lessee(1);
+    leases.give(one, network, [], () => []);
+    expect(leaseOf(one)).toBe(FIRST + 2);
+    leases.give(one, network, [lessee(2, FIRST + 2)], () => []);
+    expect(leaseOf(one)).toBe(FIRST + 3);
+  });
+
+  test('it is of another network by now: -> one of this', () => {
+    kept.keep('vm-1', { ...chosen, leased: '192.168.0.4' });
+    const one = lessee(1);
+    leases.give(one, network, [], () => []);
+    expect(leaseOf(one)).toBe(leaseAddress('vm-1', network, new Set()));
+  });
+
+  test('another VM: -> not leased to it, in a network of clones apart', () => {
+    const first = leaseAddress('vm-1', network, new Set()) as number;
+    kept.keep('vm-2', { ...chosen, leased: `10.0.0.${first & 255}` });
+    const one = lessee(1);
+    leases.give(one, network, [], () => []);
+    expect(leaseOf(one)).toBe(leaseAddress('vm-1', network, new Set([first])));
+    kept.drop('vm-2');
+    kept.keep('vm-2', { ...chosen, leased: '10.0.0.2' });
+    leases.give(one, clones, [], () => []);
     expect(leaseOf(one)).toBe(FIRST);
   });
 });

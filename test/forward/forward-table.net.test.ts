@@ -1,6 +1,8 @@
 import { createServer } from 'node:net';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Allocations } from '../../src/config/allocations.ts';
+import { derivedPorts } from '../../src/forward/derived-port.ts';
 import { ForwardTable } from '../../src/forward/forward-table.ts';
 import type { ForwardState, ForwardWorkers } from '../../src/forward/vm-forwards.ts';
 import type { ForwardBinding } from '../../src/gateway/forward-binding.ts';
@@ -29,6 +31,7 @@ class FakeWorkers implements ForwardWorkers {
 
 const undo: (() => void)[] = [];
 let workers: FakeWorkers;
+let kept: Allocations;
 let table: ForwardTable;
 let log: { msg: string; [key: string]: unknown }[];
 let before: string[];
@@ -40,8 +43,10 @@ beforeEach(() => {
   undo.push(enterNamespace(namespace.path));
   workers = new FakeWorkers();
   log = [];
+  kept = new Allocations();
   table = new ForwardTable(
     workers,
+    kept,
     pino({ base: null }, { write: (line) => void log.push(JSON.parse(line)) }),
   );
   before = openDescriptors();
@@ -210,5 +215,44 @@ describe('at run time', () => {
     expect(await refusalOf(() => table.remove('vm-1', text, true))).toMatch(/^FORWARD_UNKNOWN/);
     expect(table.states('vm-1')).toEqual(states);
     expect(workers.ended).toEqual([]);
+  });
+});
+
+describe('what was chosen before', () => {
+  const chosen = {
+    loopback: '127.70.1.2',
+    forwards: ['127.0.0.1:26000:6080/tcp', '127.0.0.1:26001:6080/tcp'],
+  };
+
+  test('VM it is kept for: -> given again, as long as it is free', async () => {
+    kept.keep('vm-1', chosen);
+    await openVm('vm-1', '0:6080', '0:6080', '0:8080');
+    const [first, second, third] = hosts('vm-1');
+    expect([first, second]).toEqual(['127.0.0.1:26000', '127.0.0.1:26001']);
+    expect(third).toBe(`127.0.0.1:${derivedPorts('vm-1', 8080, 'tcp')[0]}`);
+    expect(table.chosen('vm-1')).toEqual({
+      loopback: '127.70.1.2',
+      forwards: [...chosen.forwards, `${third}:8080/tcp`],
+    });
+    kept.drop('vm-1');
+    kept.keep('vm-2', chosen);
+    await openVm('vm-2', '0:6080');
+    expect(hosts('vm-2')[0]).toBe(`127.0.0.1:${derivedPorts('vm-2', 6080, 'tcp')[0]}`);
+    expect(identity('vm-2')).not.toBe('127.70.1.2');
+  });
+
+  test('another VM: -> given none of it', async () => {
+    await openVm('vm-1', '0:6080');
+    const { loopback, forwards } = table.chosen('vm-1');
+    await table.close('vm-1');
+    kept.keep('vm-2', { loopback, forwards });
+    await openVm('vm-1', '0:6080');
+    expect(hosts('vm-1')[0]).toBe(`127.0.0.1:${derivedPorts('vm-1', 6080, 'tcp')[1]}`);
+    expect(identity('vm-1')).not.toBe(loopback);
+  });
+
+  test('forwards with a port of their own, and paths: -> nothing of them was chosen', async () => {
+    await openVm('vm-1', '16080:6080');
+    expect(table.chosen('vm-1').forwards).toEqual([]);
   });
 });

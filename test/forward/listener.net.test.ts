@@ -28,10 +28,15 @@ afterEach(() => {
   for (const step of undo.splice(0).reverse()) step();
 });
 
+function listener(text: string, id: string): Listener {
+  const wanted = forward(text);
+  return openListener(wanted, id, derivedPorts(id, wanted.guestPort, wanted.protocol));
+}
+
 function open(text: string, id = 'vm-1'): Listener {
-  const listener = openListener(forward(text), id);
-  undo.push(() => closeListener(listener));
-  return listener;
+  const opened = listener(text, id);
+  undo.push(() => closeListener(opened));
+  return opened;
 }
 
 function shown({ host }: Listener): string {
@@ -43,11 +48,11 @@ describe('addresses', () => {
     '%s: -> connections reach it, and no more once it is closed; nothing stays open',
     async (text) => {
       const before = openDescriptors();
-      const listener = openListener(forward(text), 'vm-1');
-      expect(text.startsWith(shown(listener))).toBe(true);
-      expect(await listens(shown(listener))).toBe(true);
-      closeListener(listener);
-      expect(await listens(shown(listener))).toBe(false);
+      const opened = listener(text, 'vm-1');
+      expect(text.startsWith(shown(opened))).toBe(true);
+      expect(await listens(shown(opened))).toBe(true);
+      closeListener(opened);
+      expect(await listens(shown(opened))).toBe(false);
       expect(openDescriptors()).toEqual(before);
     },
   );
@@ -84,7 +89,7 @@ describe('addresses', () => {
     const wanted = JSON.stringify(forward('80:7'));
     const script = `
       import { openListener } from '${dist}';
-      try { openListener(${wanted}, 'vm-1'); } catch ({ code, message }) { console.log(code + ': ' + message); }
+      try { openListener(${wanted}, 'vm-1', []); } catch ({ code, message }) { console.log(code + ': ' + message); }
     `;
     const drop = ['--inh-caps=-all', '--bounding-set=-net_bind_service'];
     const words = [...drop, process.execPath, '--input-type=module', '-e', script];
@@ -96,13 +101,13 @@ describe('addresses', () => {
 
 describe('port 0', () => {
   test.each(['0:6080', '0:6080/udp'])('%s: -> the same after a restart, another for another VM', (text) => {
-    const first = openListener(forward(text), 'vm-1');
+    const first = listener(text, 'vm-1');
     closeListener(first);
     expect(shown(open(text))).toBe(shown(first));
     expect(shown(open(text, 'vm-2'))).not.toBe(shown(first));
   });
 
-  test('its port is somebody else`s: -> the next; all are: -> one of the kernel`s choice', () => {
+  test('its port is somebody else`s: -> the next; none is left: -> one of the kernel`s choice', () => {
     const ports = derivedPorts('vm-1', 6080, 'tcp');
     for (const port of ports) {
       expect(shown(open('0:6080'))).toBe(`127.0.0.1:${port}`);
@@ -118,7 +123,7 @@ describe('paths', () => {
 
   test('path: -> a socket for its owner alone, gone when closed', async () => {
     const before = openDescriptors();
-    const listener = openListener(forward(`unix:${path()}:6080`), 'vm-1');
+    const listener = openListener(forward(`unix:${path()}:6080`), 'vm-1', []);
     expect(statSync(path()).mode & 0o777).toBe(0o600);
     expect(await listens(`unix:${path()}`)).toBe(true);
     closeListener(listener);
@@ -164,7 +169,7 @@ describe('paths', () => {
   });
 
   test('path given to another socket meanwhile: closed -> the other`s stays', async () => {
-    const listener = openListener(forward(`unix:${path()}:6080`), 'vm-1');
+    const listener = openListener(forward(`unix:${path()}:6080`), 'vm-1', []);
     rmSync(path());
     const server = createServer().listen(path());
     await new Promise((resolve) => server.once('listening', resolve));

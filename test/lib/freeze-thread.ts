@@ -8,8 +8,6 @@ import koffi from 'koffi';
 const PTRACE_SEIZE = 0x4206;
 const PTRACE_INTERRUPT = 0x4207;
 const PTRACE_DETACH = 17;
-/** Events for one wait of a datapath thread (src/engine/datapath.ts), by which it is told from other threads */
-const EVENTS_PER_WAIT = 512;
 
 const ptrace = koffi
   .load(null)
@@ -24,14 +22,12 @@ function attempt(operation: string, status: number): void {
   if (status !== 0) throw new Error(`ptrace ${operation}: errno ${koffi.errno()}`);
 }
 
-/** Threads of the process that wait for frames, in the order they were made. */
-export function datapathThreads(pid: number): number[] {
-  const waits = (tid: string) => {
-    // Number of the call, then its arguments: epoll_wait has the number of events third.
-    const words = readFileSync(`/proc/${pid}/task/${tid}/syscall`, 'utf8').split(' ');
-    return Number(words[3]) === EVENTS_PER_WAIT;
-  };
-  return readdirSync(`/proc/${pid}/task`).filter(waits).map(Number);
+/** The thread of a process that has a name. */
+export function threadNamed(pid: number, name: string): number {
+  const isIt = (tid: string) => readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8') === `${name}\n`;
+  const tid = readdirSync(`/proc/${pid}/task`).find(isIt);
+  if (tid === undefined) throw new Error(`process ${pid} has no thread ${name}`);
+  return Number(tid);
 }
 
 /** Stops the thread; what is returned lets it go on. */

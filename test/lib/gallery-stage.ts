@@ -17,7 +17,7 @@ import { runIn, spawnIn } from '../../src/lab/process.ts';
 import { startQemuGuest } from '../../src/lab/qemu-guest.ts';
 import { type Daemon, scratch, startUp } from './engine-command.ts';
 import { addressOf, GATEWAY, HOST_ADDRESS, macOf } from './engine-stage.ts';
-import { datapathThreads, freezeThread } from './freeze-thread.ts';
+import { freezeThread, threadNamed } from './freeze-thread.ts';
 import { GatewayStage, type Peer } from './gateway-stage.ts';
 
 const WAIT = { timeout: 8000, interval: 50 };
@@ -81,8 +81,8 @@ export class GalleryStage extends GatewayStage {
 
   /** Stops the datapath thread that `sick` is at home at: its port is number 2, that of `well` 3. */
   wedgeWorker(): void {
-    const [first] = datapathThreads((this.#daemon as Daemon).pid);
-    this.atEnd(freezeThread(first as number));
+    const home = threadNamed((this.#daemon as Daemon).pid, 'tapswitch-0');
+    this.atEnd(freezeThread(home));
   }
 
   /** Opens connections to a port of `sick` by a forward, and keeps them until the end. */

@@ -32,7 +32,7 @@ beforeEach(() => {
   undo.push(() => namespace.close());
   withRoutes(namespace.path, (routes) => routes.changeLink(indexOf(routes, 'lo'), { up: true }));
   undo.push(enterNamespace(namespace.path));
-  const { fd } = openListener(forward(`${PORT}:80`), 'vm-1');
+  const { fd } = openListener(forward(`${PORT}:80`), 'vm-1', []);
   undo.push(() => void close(fd));
   binding = { number: 5, fd, protocol: 'tcp', port: 1, guestPort: 80, waitMs: 0 };
   epoll = new Epoll(openEpoll(), 8);
