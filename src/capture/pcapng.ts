@@ -1,29 +1,21 @@
 /**
  * Blocks of a pcapng file (draft-ietf-opsawg-pcapng), each whole and by itself: a capture is their concatenation, the
- * section header first, an interface before what names it. Little-endian; times are nanoseconds since 1970.
+ * section header first, an interface before what names it; those of packets are block-buffer.ts's. Little-endian; times are nanoseconds since 1970.
  */
 import { addressBytes } from '../sys/ip-text.ts';
 import {
   BLOCK_HEADER_BYTES,
   BLOCK_INTERFACE,
   BLOCK_NAMES,
-  BLOCK_PACKET,
   BLOCK_SECTION,
   BLOCK_STATISTICS,
   BLOCK_TRAILER_BYTES,
-  FLAG_INBOUND,
-  FLAG_OUTBOUND,
   INTERFACE_BODY_BYTES,
   INTERFACE_DESCRIPTION,
   INTERFACE_FILTER,
   INTERFACE_NAME,
   INTERFACE_RESOLUTION,
-  OPTION_COMMENT,
   OPTION_HEAD_BYTES,
-  PACKET_BODY_BYTES,
-  PACKET_DROPS,
-  PACKET_FLAGS,
-  PACKET_ID,
   SECTION_APPLICATION,
   STATISTICS_BODY_BYTES,
   STATISTICS_DELIVERED,
@@ -52,24 +44,6 @@ export interface CapturedInterface {
   readonly snaplen: number;
   /** As it was given, '' for none */
   readonly filter: string;
-}
-
-export interface CapturedPacket {
-  /** Position of its interface among those described before */
-  readonly interfaceId: number;
-  readonly time: bigint;
-  /** What was kept of it */
-  readonly bytes: Uint8Array;
-  /** Bytes it had */
-  readonly originalLength: number;
-  /** As the switch sees it: received from the port, or sent by it */
-  readonly direction: 'in' | 'out';
-  /** The same for all copies of one frame */
-  readonly packetId: bigint;
-  /** '' for none */
-  readonly comment: string;
-  /** Frames of this interface lost since the one before */
-  readonly lost: number;
 }
 
 export interface InterfaceStatistics {
@@ -106,21 +80,6 @@ export function interfaceDescription({ name, description, snaplen, filter }: Cap
     [INTERFACE_FILTER, filter === '' ? '' : Buffer.concat([Uint8Array.of(FILTER_TEXT), Buffer.from(filter)])],
   );
   return block(BLOCK_INTERFACE, body, ...described);
-}
-
-export function enhancedPacket(packet: CapturedPacket): Uint8Array {
-  const body = Buffer.alloc(PACKET_BODY_BYTES);
-  body.writeUInt32LE(packet.interfaceId, 0);
-  writeTime(body, 4, packet.time);
-  body.writeUInt32LE(packet.bytes.length, 12);
-  body.writeUInt32LE(packet.originalLength, 16);
-  const noted = options(
-    [OPTION_COMMENT, packet.comment],
-    [PACKET_FLAGS, uint32(packet.direction === 'in' ? FLAG_INBOUND : FLAG_OUTBOUND)],
-    [PACKET_DROPS, packet.lost === 0 ? '' : uint64(BigInt(packet.lost))],
-    [PACKET_ID, uint64(packet.packetId)],
-  );
-  return block(BLOCK_PACKET, body, ...padded(packet.bytes), ...noted);
 }
 
 /** Names of addresses; several of one address stand together in its record. */
@@ -177,12 +136,6 @@ function field(code: number, value: Uint8Array): Uint8Array[] {
 /** `bytes`, and zeros up to the next multiple of four. */
 function padded(bytes: Uint8Array): Uint8Array[] {
   return [bytes, Buffer.alloc(-bytes.length & 3)];
-}
-
-function uint32(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
 }
 
 function uint64(value: bigint): Uint8Array {

@@ -14,6 +14,8 @@ const TAIL = 1;
 const CONTROL_WORDS = 16; // a cache line of its own
 const RECORD_WORDS = 10;
 export const RECORD_HEADER_BYTES = RECORD_WORDS * 4;
+/** Up to so many are copied one by one: a view to copy from takes longer */
+const LOOP_WORDS = 64;
 
 export const NOTHING = 0;
 export const RECEIVED = 1;
@@ -28,22 +30,6 @@ const LENGTH = 6;
 const KEPT = 7;
 const ID = 8;
 const LOST = 9;
-
-/** One captured frame as the reader finds it; `frame` is valid until the next is asked for. */
-export interface RingRecord {
-  readonly kind: number;
-  readonly port: number;
-  /** Number of the drop reason, NOT_DROPPED for none */
-  readonly reason: number;
-  readonly seconds: number;
-  readonly nanoseconds: number;
-  /** Bytes the frame had */
-  readonly length: number;
-  readonly id: number;
-  /** Frames of that port that found no room since the one before */
-  readonly lost: number;
-  readonly frame: Uint8Array;
-}
 
 /** Memory for a ring of `bytes`, a power of two. */
 export function allocateRing(bytes: number): SharedArrayBuffer {
@@ -139,37 +125,108 @@ export class RingWriter extends Ring {
   }
 }
 
+/**
+ * Goes from frame to frame of what is published: {@link RingReader.open}, then for each frame it `isAt` its fields and
+ * {@link RingReader.next}, then {@link RingReader.close}.
+ */
 export class RingReader extends Ring {
-  /** Calls `visit` with each frame published, at most `most`, and frees them. */
-  read(most: number, visit: (record: RingRecord) => void): void {
-    const head = Atomics.load(this.control, HEAD);
-    let tail = Atomics.load(this.control, TAIL);
-    for (let count = 0; tail !== head && count < most; ) {
-      const at = tail & (this.size - 1);
-      const word = at >> 2;
-      const bytes = this.words[word] as number;
-      if (bytes > 4 && this.words[word + KIND] !== NOTHING) {
-        visit(this.#record(at, word));
-        count++;
-      }
-      tail = (tail + bytes) | 0;
-    }
-    Atomics.store(this.control, TAIL, tail);
+  #head = 0;
+  #tail = 0;
+  /** First word of the record it is at */
+  #word = 0;
+  #isAt = false;
+
+  /** Looks at what is published by now. */
+  open(): void {
+    this.#head = Atomics.load(this.control, HEAD);
+    this.#tail = Atomics.load(this.control, TAIL);
+    this.#seek();
   }
 
-  #record(at: number, word: number): RingRecord {
-    const { words } = this;
-    const start = at + RECORD_HEADER_BYTES;
-    return {
-      kind: words[word + KIND] as number,
-      port: words[word + PORT] as number,
-      reason: words[word + REASON] as number,
-      seconds: words[word + SECONDS] as number,
-      nanoseconds: words[word + NANOSECONDS] as number,
-      length: words[word + LENGTH] as number,
-      id: words[word + ID] as number,
-      lost: words[word + LOST] as number,
-      frame: this.u8.subarray(start, start + (words[word + KEPT] as number)),
-    };
+  /** Frees what has been passed. */
+  close(): void {
+    Atomics.store(this.control, TAIL, this.#tail);
+  }
+
+  /** Whether it is at a frame: there are none left where not. */
+  get isAt(): boolean {
+    return this.#isAt;
+  }
+
+  next(): void {
+    this.#pass();
+    this.#seek();
+  }
+
+  #pass(): void {
+    this.#tail = (this.#tail + (this.words[this.#word] as number)) | 0;
+  }
+
+  #seek(): void {
+    for (; this.#tail !== this.#head; this.#pass()) {
+      this.#word = (this.#tail & (this.size - 1)) >> 2;
+      const bytes = this.words[this.#word] as number;
+      this.#isAt = bytes > 4 && this.words[this.#word + KIND] !== NOTHING;
+      if (this.#isAt) return;
+    }
+    this.#isAt = false;
+  }
+
+  #field(field: number): number {
+    return this.words[this.#word + field] as number;
+  }
+
+  get kind(): number {
+    return this.#field(KIND);
+  }
+
+  get port(): number {
+    return this.#field(PORT);
+  }
+
+  /** Number of the drop reason, NOT_DROPPED for none */
+  get reason(): number {
+    return this.#field(REASON);
+  }
+
+  get seconds(): number {
+    return this.#field(SECONDS);
+  }
+
+  get nanoseconds(): number {
+    return this.#field(NANOSECONDS);
+  }
+
+  /** Bytes the frame had */
+  get length(): number {
+    return this.#field(LENGTH);
+  }
+
+  /** Bytes of it that were kept */
+  get kept(): number {
+    return this.#field(KEPT);
+  }
+
+  get id(): number {
+    return this.#field(ID);
+  }
+
+  /** Frames of that port that found no room since the one before */
+  get lost(): number {
+    return this.#field(LOST);
+  }
+
+  /** What was kept, valid until {@link RingReader.close} */
+  get frame(): Uint8Array {
+    const start = this.#word * 4 + RECORD_HEADER_BYTES;
+    return this.u8.subarray(start, start + this.kept);
+  }
+
+  /** Copies what was kept, and what is behind it up to the next multiple of four, to a word of another array. */
+  copyWords(to: Int32Array, at: number): void {
+    const from = this.#word + RECORD_WORDS;
+    const count = (this.kept + 3) >> 2;
+    if (count > LOOP_WORDS) to.set(this.words.subarray(from, from + count), at);
+    else for (let i = 0; i < count; i++) to[at + i] = this.words[from + i] as number;
   }
 }

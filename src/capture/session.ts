@@ -6,22 +6,19 @@
  * few milliseconds. Frames of several workers are put in order within a piece.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DROP_REASONS } from '../telemetry/drops.ts';
-import { NOT_DROPPED } from './filter/frame.ts';
+import { BlockBuffer } from './block-buffer.ts';
 import {
-  enhancedPacket,
   interfaceDescription,
   interfaceStatistics,
   type NamedAddress,
   nameResolution,
   sectionHeader,
 } from './pcapng.ts';
-import { RECEIVED, RingReader, type RingRecord } from './ring.ts';
+import { RingReader } from './ring.ts';
 
 const POLL_MS = 20;
-/** Frames of each ring in one piece of the file */
-const PIECE_FRAMES = 1024;
-const NANOSECONDS = 1_000_000_000n;
+/** Frames in one piece of the file */
+const PIECE_FRAMES = 2048;
 const NANOSECONDS_PER_MS = 1_000_000n;
 
 /** What a port is called in the file. */
@@ -130,25 +127,36 @@ export class CaptureSession {
     return Buffer.concat([...blocks, ...namesBlock(names())]);
   }
 
-  /** What the rings hold by now. */
+  /** What the rings hold by now, up to a bound. */
   #piece(): Uint8Array {
-    const records: RingRecord[] = [];
-    const room = this.#options.count - this.#written;
-    for (const reader of this.#readers) {
-      reader.read(Math.min(PIECE_FRAMES, room), (record) =>
-        records.push({ ...record, frame: record.frame.slice() }),
-      );
-    }
-    records.sort((a, b) => a.seconds - b.seconds || a.nanoseconds - b.nanoseconds);
+    const blocks = new BlockBuffer();
     const described = new Set<number>();
-    // Each ring gives as many as the file still takes. What is left over came after its last frame, and is not of it.
-    const blocks = records.slice(0, room).flatMap((record) => {
+    const room = Math.min(PIECE_FRAMES, this.#options.count - this.#written);
+    for (const reader of this.#readers) reader.open();
+    for (let i = 0; i < room; i++) {
+      const record = this.#earliest();
+      if (record === undefined) break;
+      const { port } = record;
       // A number is another VM's at times.
-      const description = described.has(record.port) ? [] : this.#describe(record.port);
-      described.add(record.port);
-      return [...description, this.#packet(record)];
-    });
-    return Buffer.concat(blocks);
+      if (!described.has(port)) for (const block of this.#describe(port)) blocks.add(block);
+      described.add(port);
+      const on = this.#current.get(port) as Interface;
+      blocks.addPacket(on.id, record);
+      on.written++;
+      this.#written++;
+      record.next();
+    }
+    for (const reader of this.#readers) reader.close();
+    return blocks.bytes;
+  }
+
+  /** The ring whose next frame is the first of all; undefined where there is none. */
+  #earliest(): RingReader | undefined {
+    let first: RingReader | undefined;
+    for (const reader of this.#readers) {
+      if (reader.isAt && (first === undefined || isBefore(reader, first))) first = reader;
+    }
+    return first;
   }
 
   /** The block that introduces a port, unless the file has it. */
@@ -163,22 +171,6 @@ export class CaptureSession {
     this.#interfaces.push(added);
     this.#current.set(port, added);
     return [interfaceDescription({ ...label, snaplen, filter })];
-  }
-
-  #packet({ kind, port, reason, seconds, nanoseconds, length, frame, id, lost }: RingRecord): Uint8Array {
-    const on = this.#current.get(port) as Interface;
-    on.written++;
-    this.#written++;
-    return enhancedPacket({
-      interfaceId: on.id,
-      time: BigInt(seconds) * NANOSECONDS + BigInt(nanoseconds),
-      bytes: frame,
-      originalLength: length,
-      direction: kind === RECEIVED ? 'in' : 'out',
-      packetId: BigInt(id >>> 0),
-      comment: reason === NOT_DROPPED ? '' : `dropped: ${DROP_REASONS[reason]}`,
-      lost,
-    });
   }
 
   #statistics(): Uint8Array[] {
@@ -200,6 +192,11 @@ export class CaptureSession {
 
 function namesBlock(names: readonly NamedAddress[]): Uint8Array[] {
   return names.length === 0 ? [] : [nameResolution(names)];
+}
+
+function isBefore(one: RingReader, other: RingReader): boolean {
+  const seconds = one.seconds - other.seconds;
+  return seconds < 0 || (seconds === 0 && one.nanoseconds < other.nanoseconds);
 }
 
 /** Nanoseconds since 1970. */

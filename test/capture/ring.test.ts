@@ -5,10 +5,10 @@ import {
   RECEIVED,
   RECORD_HEADER_BYTES,
   RingReader,
-  type RingRecord,
   RingWriter,
 } from '../../src/capture/ring.ts';
 import { numbers } from './frame-corpus.ts';
+import { takeFrom } from './ring-records.ts';
 
 const SIZE = 1024;
 
@@ -26,18 +26,12 @@ function put(writer: RingWriter, id: number, bytes: number): boolean {
   return true;
 }
 
-function take(reader: RingReader, most = 1000): (RingRecord & { copy: Uint8Array })[] {
-  const records: (RingRecord & { copy: Uint8Array })[] = [];
-  reader.read(most, (record) => records.push({ ...record, copy: record.frame.slice() }));
-  return records;
-}
-
 test('what is not published -> not there', () => {
   const { writer, reader } = pair();
   put(writer, 1, 60);
-  expect(take(reader)).toEqual([]);
+  expect(takeFrom(reader)).toEqual([]);
   writer.publish();
-  const [record] = take(reader);
+  const [record] = takeFrom(reader);
   expect(record).toMatchObject({
     kind: RECEIVED,
     port: 5,
@@ -46,8 +40,8 @@ test('what is not published -> not there', () => {
     nanoseconds: 999_999_999,
     id: 1,
   });
-  expect([record?.length, record?.copy.length]).toEqual([160, 60]);
-  expect(take(reader)).toEqual([]);
+  expect([record?.length, record?.frame.length]).toEqual([160, 60]);
+  expect(takeFrom(reader)).toEqual([]);
 });
 
 test('full -> refused until the reader has gone on', () => {
@@ -56,7 +50,7 @@ test('full -> refused until the reader has gone on', () => {
   for (let i = 0; i < 8; i++) expect(put(writer, i, each)).toBe(true);
   expect(put(writer, 8, 0)).toBe(false);
   writer.publish();
-  expect(take(reader, 1)).toHaveLength(1);
+  expect(takeFrom(reader, 1)).toHaveLength(1);
   expect(put(writer, 8, each)).toBe(true);
   expect(put(writer, 9, 0)).toBe(false);
 });
@@ -72,7 +66,7 @@ test('withdrawn -> passed over', () => {
   put(writer, 2, 10);
   writer.withdraw(at);
   writer.publish();
-  expect(take(reader).map(({ id }) => id)).toEqual([2]);
+  expect(takeFrom(reader).map(({ id }) => id)).toEqual([2]);
 });
 
 test('a hundred thousand frames of any length -> all that were taken, whole and in order', () => {
@@ -80,18 +74,21 @@ test('a hundred thousand frames of any length -> all that were taken, whole and 
   const random = numbers(3);
   const expected: [id: number, bytes: number][] = [];
   const seen: [number, number][] = [];
+  const see = (most: number) => {
+    for (const { id, frame } of takeFrom(reader, most)) {
+      if (!frame.every((byte) => byte === id)) throw new Error('a torn frame');
+      seen.push([id, frame.length]);
+    }
+  };
   for (let i = 0; i < 100_000; i++) {
     const bytes = random(300);
     if (put(writer, i & 0xff, bytes)) expected.push([i & 0xff, bytes]);
     if (random(3) === 0) writer.publish();
     if (random(4) !== 0) continue;
-    reader.read(1 + random(5), ({ id, frame }) => {
-      if (!frame.every((byte) => byte === id)) throw new Error('a torn frame');
-      seen.push([id, frame.length]);
-    });
+    see(1 + random(5));
   }
   writer.publish();
-  reader.read(1000, ({ id, frame }) => seen.push([id, frame.length]));
+  see(1000);
   expect(expected.length).toBeGreaterThan(20_000);
   expect(seen).toEqual(expected);
 });
@@ -104,5 +101,5 @@ test('another writer -> goes on where the first had published to', () => {
   const next = new RingWriter(memory);
   put(next, 3, 10);
   next.publish();
-  expect(take(reader).map(({ id }) => id)).toEqual([1, 3]);
+  expect(takeFrom(reader).map(({ id }) => id)).toEqual([1, 3]);
 });

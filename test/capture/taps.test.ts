@@ -8,6 +8,7 @@ import { PieceQueue } from '../../src/port/piece-queue.ts';
 import { type Memory, mapMemory, unmapMemory } from '../../src/sys/memory.ts';
 import { DROP } from '../../src/telemetry/drops.ts';
 import { A, ACK, arpRequest, B, ipv4Tcp, ipv4Udp, VNET_BYTES } from '../lib/frames.ts';
+import { takeFrom } from './ring-records.ts';
 
 const RING_BYTES = 2048;
 const PORT = 3;
@@ -49,11 +50,7 @@ function pass(...frames: (readonly [Uint8Array, reason?: number])[]): void {
 }
 
 function written() {
-  const found: { kind: number; reason: number; id: number; frame: Buffer }[] = [];
-  reader.read(1000, ({ kind, reason, id, frame }) =>
-    found.push({ kind, reason, id, frame: Buffer.from(frame) }),
-  );
-  return found;
+  return takeFrom(reader).map(({ kind, reason, id, frame }) => ({ kind, reason, id, frame }));
 }
 
 const bytesOf = (frame: Uint8Array) => Buffer.from(frame.subarray(VNET_BYTES));

@@ -3,21 +3,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import {
-  enhancedPacket,
-  interfaceDescription,
-  interfaceStatistics,
-  sectionHeader,
-} from '../../src/capture/pcapng.ts';
+import { interfaceDescription, interfaceStatistics, sectionHeader } from '../../src/capture/pcapng.ts';
 import { ringSize } from '../../src/cli/capture.ts';
 import { Blocks, singleTarget } from '../../src/cli/capture-file.ts';
 import { ringTarget } from '../../src/cli/capture-ring.ts';
+import { packetBlock } from '../capture/ring-records.ts';
 
 const packet = (n: number, lost = 0) =>
-  enhancedPacket({
-    ...{ interfaceId: 0, time: BigInt(n), bytes: new Uint8Array(1000).fill(n), originalLength: 1000 },
-    ...{ direction: 'in' as const, packetId: BigInt(n), comment: '', lost },
-  });
+  packetBlock(0, { frame: Buffer.alloc(1000, n), nanoseconds: n, id: n, lost });
 const opening = [
   sectionHeader('test'),
   interfaceDescription({ name: 'a', description: '', snaplen: 0, filter: '' }),
