@@ -9,17 +9,16 @@
 import type { FrameBatch } from '../port/batch.ts';
 import { MAX_FRAME_BYTES } from '../port/batch.ts';
 import type { PieceQueue } from '../port/piece-queue.ts';
+import type { PacketRing } from '../sys/packet-ring.ts';
 import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
 import { compileFilter, type VmPorts } from './filter/compile.ts';
 import { type Condition, FilteredFrame, NOT_DROPPED, WHOLE } from './filter/frame.ts';
 import { RECEIVED, RingWriter, SENT } from './ring.ts';
 
-/** A socket that sees the beginning of frames which the kernel hands from one port to another by itself. */
+/** A packet ring that sees the beginning of frames which the kernel hands from one port to another by itself. */
 export interface SnifferBinding {
   readonly fd: number;
   readonly port: number;
-  /** Which frames: those that come in by the port, or that go out */
-  readonly kind: 'received' | 'sent';
   /** Datapath thread that reads it */
   readonly worker: number;
 }
@@ -124,27 +123,20 @@ export class CaptureTap {
     this.#write(batch, slot, SENT, port, reason, id);
   }
 
-  /**
-   * Notes a frame of which only the beginning is there.
-   *
-   * @param bytes of the frame  @param present of them in the slot
-   */
-  sniffed(
-    batch: FrameBatch,
-    slot: number,
-    kind: number,
-    port: number,
-    bytes: number,
-    present: number,
-    id: number,
-  ): void {
+  /** Notes the frame a ring is at, of which only the beginning is there. */
+  sniffed(ring: PacketRing, port: number, id: number): void {
     if (!this.#watches(port)) return;
-    const offset = (batch.start[slot] as number) + VNET_HEADER_BYTES;
     const { frame } = this;
-    frame.present = present;
-    const isWanted = this.#asks(offset, bytes, port, NOT_DROPPED);
+    const { start, length, kept } = ring;
+    const arena = frame.view;
+    frame.view = ring.view;
+    frame.present = kept;
+    const isWanted = this.#asks(start, length, port, NOT_DROPPED);
     frame.present = WHOLE;
-    if (isWanted) this.#put(batch.u8, offset, bytes, present, kind, port, NOT_DROPPED, id);
+    frame.view = arena;
+    if (!isWanted) return;
+    this.setTime(ring.seconds, ring.nanoseconds);
+    this.#put(ring.u8, start, length, kept, ring.isOutgoing ? SENT : RECEIVED, port, NOT_DROPPED, id);
   }
 
   /** Notes a frame that went out in two pieces, which is put together only if it is wanted, or the filter asks for payload. */

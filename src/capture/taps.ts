@@ -1,20 +1,18 @@
 /** The captures that run in one worker. There is no such object while none does. */
 import type { FrameBatch } from '../port/batch.ts';
-import type { PacketVectors } from '../port/packet-port.ts';
 import type { PieceQueue } from '../port/piece-queue.ts';
 import type { Port } from '../port/port.ts';
-import { clockGettime, recvmmsg } from '../sys/libc.ts';
+import { clockGettime } from '../sys/libc.ts';
 import { type Memory, mapMemory, unmapMemory } from '../sys/memory.ts';
-import { MSG_DONTWAIT } from '../sys/message-vector.ts';
-import { AUXDATA_LENGTH_OFFSET } from '../sys/packet-socket.ts';
-import { VNET_HEADER_BYTES } from '../wire/vnet.ts';
+import type { PacketRing } from '../sys/packet-ring.ts';
 import { CapturedPort } from './captured-port.ts';
 import { NOT_DROPPED } from './filter/frame.ts';
-import { RECEIVED, SENT } from './ring.ts';
 import { type CaptureBinding, CaptureTap, type SnifferBinding } from './tap.ts';
 
 /** linux/time.h */
 const CLOCK_REALTIME = 0;
+/** Frames of a packet ring in one go: other sockets are not to wait for all it has */
+const MOST_SNIFFED_AT_ONCE = 512;
 
 export class CaptureTaps {
   readonly #worker: number;
@@ -89,26 +87,16 @@ export class CaptureTaps {
     }
   }
 
-  /** The sockets of this worker that its captures have to look at, each as often as captures have it. */
+  /** The packet rings of this worker that its captures have to look at, each as often as captures have it. */
   get sniffers(): SnifferBinding[] {
     return this.#taps.flatMap(({ sniffers }) => sniffers).filter(({ worker }) => worker === this.#worker);
   }
 
-  /** Takes what waits at such a socket; into the batch, in which nothing may be under way. */
-  sniff({ fd, port, kind }: SnifferBinding, vectors: PacketVectors): void {
-    const batch = this.#batch;
-    const vector = vectors.receive;
-    vector.resetControl(batch.capacity);
-    const count = recvmmsg(fd, vector.address, batch.capacity, MSG_DONTWAIT, 0);
-    if (count <= 0) return;
-    this.#stamp();
-    for (let slot = 0; slot < count; slot++) {
-      const present = vector.receivedBytes(slot) - VNET_HEADER_BYTES;
-      const bytes = Math.max(present, vector.controlWord(slot, AUXDATA_LENGTH_OFFSET));
+  /** Takes what waits in such a ring, up to a bound; what is left makes it be called again. */
+  sniff(ring: PacketRing, port: number): void {
+    for (let i = 0; i < MOST_SNIFFED_AT_ONCE && ring.next(); i++) {
       const id = this.#newId();
-      for (const tap of this.#taps) {
-        tap.sniffed(batch, slot, kind === 'received' ? RECEIVED : SENT, port, bytes, present, id);
-      }
+      for (let tap = 0; tap < this.#taps.length; tap++) this.#taps[tap]?.sniffed(ring, port, id);
     }
   }
 

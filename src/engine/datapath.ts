@@ -52,6 +52,7 @@ import type { Answer, Command, PortBinding, WorkerSetup } from './commands.ts';
 import { EgressQueues } from './egress.ts';
 import { EventWait } from './event-wait.ts';
 import { ReceiveTurns } from './receive-turns.ts';
+import { RingWatch } from './ring-watch.ts';
 
 /** Longest sleep, `ms`: a thread inside a foreign call cannot be ended, so it comes out of it now and then. */
 const MAX_SLEEP_MS = 500;
@@ -107,8 +108,7 @@ export class Datapath {
   readonly #handover: Handover;
   /** Only while something is captured; the ports are wrapped then */
   #taps: CaptureTaps | undefined;
-  /** Tokens of the sockets that captures look at, by descriptor */
-  readonly #sniffers = new Map<number, number>();
+  readonly #rings: RingWatch;
   #running = true;
 
   constructor(setup: WorkerSetup, owner: DatapathOwner) {
@@ -124,6 +124,7 @@ export class Datapath {
     this.#wait = new EventWait(this.#epoll, this.#clock);
     this.#turns = new ReceiveTurns(this.#counters);
     this.#sockets = new Sockets(this.#epoll, FIRST_SOCKET_TOKEN, new DescriptorSet(setup.descriptors));
+    this.#rings = new RingWatch(this.#sockets, (ring, port) => this.#taps?.sniff(ring, port));
     this.#timers = new TimerWheel(this.#clock.ms);
     this.#outbox = new Outbox((port) => this.#ports[port]);
     const book = new TableAddressBook(this.#tables, this.#clock);
@@ -158,6 +159,7 @@ export class Datapath {
     try {
       this.#loop();
     } finally {
+      this.#rings.follow([]);
       this.#gateway.close();
       this.#handover.take((_, fd) => close(fd));
       this.#outbox.release();
@@ -345,31 +347,16 @@ export class Datapath {
     this.#taps ??= new CaptureTaps(this.#setup.worker, this.#batch);
     this.#taps.set(binding);
     if (isFirst) this.#replacePorts((port, number) => this.#taps?.around(port, number) ?? port);
-    this.#followSniffers();
+    this.#rings.follow(this.#taps?.sniffers ?? []);
   }
 
   #uncapture(number: number): void {
     const isLast = this.#taps?.remove(number);
-    this.#followSniffers();
+    this.#rings.follow(this.#taps?.sniffers ?? []);
     if (isLast !== true || this.#taps === undefined) return;
     this.#replacePorts((port) => (port instanceof CapturedPort ? port.inner : port));
     this.#taps.release();
     this.#taps = undefined;
-  }
-
-  /** Watches the sockets that the captures have now, and no others. */
-  #followSniffers(): void {
-    const wanted = new Map(this.#taps?.sniffers.map((sniffer) => [sniffer.fd, sniffer]));
-    for (const [fd, token] of this.#sniffers) {
-      if (wanted.delete(fd)) continue;
-      this.#sniffers.delete(fd);
-      this.#sockets.unwatch(token);
-    }
-    for (const [fd, sniffer] of wanted) {
-      const ready = () => this.#taps?.sniff(sniffer, this.#vectors);
-      const token = this.#sockets.watch(fd, EPOLLIN, { ready });
-      if (token >= 0) this.#sniffers.set(fd, token);
-    }
   }
 
   #replacePorts(by: (port: Port, number: number) => Port): void {

@@ -1,7 +1,6 @@
 /**
- * Sockets by which captures see what the kernel hands from one VM to another by itself: two for each VM that is
- * captured, for what comes in and what goes out. They get the beginning of each frame, so only captures that want no
- * more have use for them.
+ * Sockets by which captures see what the kernel hands from one VM to another by itself: one for each VM that is
+ * captured. It gets the beginning of each frame, so only captures that want no more have use for it.
  */
 import type { SnifferBinding } from '../capture/tap.ts';
 import { SysError } from '../sys/errno.ts';
@@ -9,14 +8,14 @@ import { close } from '../sys/libc.ts';
 import { takeReceiveOverflow } from '../sys/packet-socket.ts';
 import type { VmPort } from './vm-port.ts';
 
-interface Pair {
+interface Sniffer {
   readonly index: number;
-  readonly fds: readonly [incoming: number, outgoing: number];
+  readonly fd: number;
 }
 
 export class Sniffers {
   readonly #homeOf: (port: number) => number;
-  readonly #pairs = new Map<VmPort, Pair>();
+  readonly #sniffers = new Map<VmPort, Sniffer>();
 
   /** @param homeOf the datapath thread of a port */
   constructor(homeOf: (port: number) => number) {
@@ -27,41 +26,38 @@ export class Sniffers {
    * Opens what those VMs want that has not been opened, 16 ms for each; gives what the others had, which is to be closed
    * by {@link release} once nobody reads it any more.
    */
-  follow(wanted: ReadonlySet<VmPort>): Pair[] {
-    const stale: Pair[] = [];
-    for (const [port, pair] of this.#pairs) {
-      if (wanted.has(port) && pair.index === port.index) continue;
-      this.#pairs.delete(port);
-      stale.push(pair);
+  follow(wanted: ReadonlySet<VmPort>): Sniffer[] {
+    const stale: Sniffer[] = [];
+    for (const [port, sniffer] of this.#sniffers) {
+      if (wanted.has(port) && sniffer.index === port.index) continue;
+      this.#sniffers.delete(port);
+      stale.push(sniffer);
     }
     for (const port of wanted) {
-      if (this.#pairs.has(port)) continue;
-      const fds = port.openSniffers();
-      if (fds !== undefined) this.#pairs.set(port, { index: port.index as number, fds });
+      if (this.#sniffers.has(port)) continue;
+      const fd = port.openSniffer();
+      if (fd !== undefined) this.#sniffers.set(port, { index: port.index as number, fd });
     }
     return stale;
   }
 
-  release(stale: readonly Pair[]): void {
-    for (const { fds } of stale) for (const fd of fds) close(fd);
+  release(stale: readonly Sniffer[]): void {
+    for (const { fd } of stale) close(fd);
   }
 
   bindings(): SnifferBinding[] {
-    return [...this.#pairs].flatMap(([{ number: port }, { fds }]) => {
-      const worker = this.#homeOf(port);
-      const [incoming, outgoing] = fds;
-      return [
-        { fd: incoming, port, kind: 'received', worker },
-        { fd: outgoing, port, kind: 'sent', worker },
-      ] as const;
-    });
+    return [...this.#sniffers].map(([{ number: port }, { fd }]) => ({
+      fd,
+      port,
+      worker: this.#homeOf(port),
+    }));
   }
 
   /** Frames that the kernel had no room for since the last call, by port. */
   lost(): Map<number, number> {
     const lost = new Map<number, number>();
-    for (const [{ number }, { fds }] of this.#pairs) {
-      const frames = fds.reduce((sum, fd) => sum + overflow(fd), 0);
+    for (const [{ number }, { fd }] of this.#sniffers) {
+      const frames = overflow(fd);
       if (frames > 0) lost.set(number, frames);
     }
     return lost;

@@ -21,7 +21,8 @@ import { nowSeconds } from '../sys/clock.ts';
 import { closeAside } from '../sys/close-aside.ts';
 import { SysError } from '../sys/errno.ts';
 import { close } from '../sys/libc.ts';
-import { openHeldPacketSocket, takeReceiveOverflow } from '../sys/packet-socket.ts';
+import { openPacketRing } from '../sys/packet-ring.ts';
+import { takeReceiveOverflow } from '../sys/packet-socket.ts';
 import type { Link } from '../sys/rtnetlink.ts';
 import { DROP } from '../telemetry/drops.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -33,9 +34,6 @@ import { hasCarrier, type OpenTap, openVmTap } from './vm-tap.ts';
 import type { VmRecord } from './worker-thread.ts';
 
 const GATEWAY_MAC = macOf(GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW);
-
-/** The kernel counts a frame that it has cut by all it had: this many bytes are a thousand of them */
-const SNIFFER_BUFFER_BYTES = 64 * 1024 * 1024;
 
 export interface VmPortOptions {
   readonly engine: Engine;
@@ -223,25 +221,20 @@ export class VmPort {
   }
 
   /**
-   * Opens two sockets that look on at what the fast path takes past the datapath: what comes in by the interface, and what
-   * goes out. Undefined where there is nothing to see, or it cannot be had, which is logged.
+   * Opens a socket that looks on at what the fast path takes past the datapath, in and out by the interface. Undefined
+   * where there is nothing to see, or it cannot be had, which is logged.
    */
-  openSniffers(): [incoming: number, outgoing: number] | undefined {
+  openSniffer(): number | undefined {
     const { fastPath } = this.#options;
     const index = this.#tap?.index;
     if (index === undefined || fastPath === undefined) return undefined;
-    const opened: number[] = [];
+    let fd = -1;
     try {
-      within(this.vm.netns, () => {
-        for (const outgoing of [false, true]) {
-          opened.push(openHeldPacketSocket(index, SNIFFER_BUFFER_BYTES, outgoing));
-        }
-      });
-      const [incoming, outgoing] = opened as [number, number];
-      fastPath.sniff(incoming, outgoing);
-      return [incoming, outgoing];
+      fd = within(this.vm.netns, () => openPacketRing(index));
+      fastPath.sniff(fd);
+      return fd;
     } catch (error) {
-      for (const fd of opened) close(fd);
+      if (fd >= 0) close(fd);
       this.#log.warn({ err: (error as Error).message }, 'captures do not see what the kernel hands over');
       return undefined;
     }

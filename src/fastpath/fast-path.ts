@@ -26,14 +26,7 @@ import {
 } from '../sys/bpf.ts';
 import { close } from '../sys/libc.ts';
 import { inNamespace } from '../sys/netns.ts';
-import {
-  DESTINATION,
-  filterProgram,
-  incomingSnifferProgram,
-  outgoingSnifferProgram,
-  PORT,
-  redirectProgram,
-} from './program.ts';
+import { DESTINATION, filterProgram, PORT, redirectProgram, snifferProgram } from './program.ts';
 
 /** What the fast path must know of a port: its addresses and its network, as the switch has them. */
 export interface FastPort {
@@ -111,8 +104,8 @@ export class FastPath {
   readonly #redirect: number;
   readonly #filter: number;
   readonly #attached = new Map<number, Attached>();
-  /** Programs of sockets that look on, once there was one */
-  #sniffers: { readonly incoming: number; readonly outgoing: number } | undefined;
+  /** Program of sockets that look on, once there was one */
+  #sniffer: number | undefined;
 
   /**
    * @param namespace path of the network namespace it is for; our own where undefined
@@ -150,19 +143,15 @@ export class FastPath {
   }
 
   /**
-   * Lets packet sockets of a port's interface look on: one sees {@link SNIFFED_BYTES} of each frame that comes in there and
-   * takes the fast path, the other of each that goes out. Throws SysError.
+   * Lets a packet socket of a port's interface look on: it sees {@link SNIFFED_BYTES} of each frame that comes in there and
+   * takes the fast path, and of each that goes out. Throws SysError.
    */
-  sniff(incoming: number, outgoing: number): void {
-    this.#sniffers ??= {
-      incoming: loadProgram(
-        PROGRAM.socketFilter,
-        incomingSnifferProgram(this.#ports.fd, this.#destinations.fd, SNIFFED_BYTES),
-      ),
-      outgoing: loadProgram(PROGRAM.socketFilter, outgoingSnifferProgram(SNIFFED_BYTES)),
-    };
-    attachSocketFilter(incoming, this.#sniffers.incoming);
-    attachSocketFilter(outgoing, this.#sniffers.outgoing);
+  sniff(fd: number): void {
+    this.#sniffer ??= loadProgram(
+      PROGRAM.socketFilter,
+      snifferProgram(this.#ports.fd, this.#destinations.fd, SNIFFED_BYTES),
+    );
+    attachSocketFilter(fd, this.#sniffer);
   }
 
   /** Says what a port is now; undefined takes it off the fast path. Nothing is done where nothing has changed. */
@@ -224,6 +213,6 @@ export class FastPath {
   close(): void {
     for (const index of [...this.#attached.keys()]) this.detach(index);
     for (const fd of [this.#redirect, this.#filter, this.#ports.fd, this.#destinations.fd]) close(fd);
-    if (this.#sniffers !== undefined) for (const fd of Object.values(this.#sniffers)) close(fd);
+    if (this.#sniffer !== undefined) close(this.#sniffer);
   }
 }

@@ -58,9 +58,9 @@ const CONTEXT = 6;
 const PORT_ENTRY = 7;
 const EGRESS = 8;
 
-/** Begins a program: falls through when the frame is for the fast path, jumps to `slow` when not. */
-function decide(ports: number, destinations: number): BpfAssembler {
-  const code = new BpfAssembler()
+/** Goes on with a program: falls through when the frame is for the fast path, jumps to `slow` when not. */
+function decide(ports: number, destinations: number, code = new BpfAssembler()): BpfAssembler {
+  code
     .move(CONTEXT, 1)
     .load(4, 2, CONTEXT, SKB_VLAN_PRESENT)
     .ifNot(2, 0, 'slow')
@@ -146,26 +146,20 @@ export function filterProgram(ports: number, destinations: number): Uint8Array {
 }
 
 /**
- * Program for a packet socket that looks on: the beginning of a frame that comes in for the fast path, nothing of any
- * other.
+ * Program for a packet socket that looks on: the beginning of a frame that comes in for the fast path, and of one that goes
+ * out after it came in by another interface, and so was redirected; nothing of what the switch itself sends, or gets.
  */
-export function incomingSnifferProgram(ports: number, destinations: number, bytes: number): Uint8Array {
-  return decide(ports, destinations).set(0, bytes).exit().label('slow').set(0, 0).exit().assemble();
-}
-
-/**
- * The same for what goes out: frames that have come in by an interface, and so were redirected. What the switch itself
- * sends has not.
- */
-export function outgoingSnifferProgram(bytes: number): Uint8Array {
-  return new BpfAssembler()
-    .load(4, 2, 1, SKB_PACKET_TYPE)
-    .ifNot(2, PACKET_OUTGOING, 'other')
-    .load(4, 2, 1, SKB_INGRESS_IFINDEX)
-    .ifEqual(2, 0, 'other')
+export function snifferProgram(ports: number, destinations: number, bytes: number): Uint8Array {
+  const code = new BpfAssembler().load(4, 2, 1, SKB_PACKET_TYPE).ifEqual(2, PACKET_OUTGOING, 'outgoing');
+  return decide(ports, destinations, code)
     .set(0, bytes)
     .exit()
-    .label('other')
+    .label('outgoing')
+    .load(4, 2, 1, SKB_INGRESS_IFINDEX)
+    .ifEqual(2, 0, 'slow')
+    .set(0, bytes)
+    .exit()
+    .label('slow')
     .set(0, 0)
     .exit()
     .assemble();

@@ -30,6 +30,9 @@ export const mmap: (
 ) => number = lib.func('intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)');
 export const munmap: (address: number, bytes: number) => number = lib.func('int munmap(uintptr_t, size_t)');
 
+/** The bytes at an address as they are: valid for as long as they are mapped. */
+export const viewMemory = (address: number, bytes: number): ArrayBuffer =>
+  koffi.view(address, bytes) as unknown as ArrayBuffer;
 export const memmove: (to: number, from: number, bytes: number) => number = lib.func(
   'uintptr_t memmove(uintptr_t, uintptr_t, size_t)',
 );

@@ -2,9 +2,8 @@
  * Memory that both the kernel and TypeScript see: an anonymous mapping with its address, and views over it.
  * It never moves, so addresses may be written into message headers once and used for ever.
  */
-import koffi from 'koffi';
 import { SysError } from './errno.ts';
-import { errno, mmap, munmap } from './libc.ts';
+import { errno, mmap, munmap, viewMemory } from './libc.ts';
 
 const PROT_READ_WRITE = 0x3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
@@ -26,7 +25,7 @@ export function mapMemory(bytes: number, populated = true): Memory {
   const flags = populated ? MAP_PRIVATE_ANONYMOUS_POPULATE : MAP_PRIVATE_ANONYMOUS;
   const address = mmap(0, bytes, PROT_READ_WRITE, flags, -1, 0);
   if (address === -1) throw new SysError(`mmap of ${bytes} bytes`, errno());
-  const buffer = koffi.view(address, bytes) as unknown as ArrayBuffer;
+  const buffer = viewMemory(address, bytes);
   return { address, bytes, u8: new Uint8Array(buffer), view: new DataView(buffer) };
 }
 

@@ -27,8 +27,6 @@ const PACKET_IGNORE_OUTGOING = 23;
 export const AUXDATA_CONTROL_BYTES = 40;
 /** Offset of `tp_status` in that area. */
 export const AUXDATA_STATUS_OFFSET = 16;
-/** Offset of `tp_len` in that area: bytes of the frame before a filter cut it. */
-export const AUXDATA_LENGTH_OFFSET = 20;
 /** The frame carried a VLAN tag that is no longer in its bytes (`TP_STATUS_VLAN_VALID`). */
 export const STATUS_VLAN_VALID = 1 << 4;
 
@@ -87,22 +85,13 @@ export function openPacketSockets(
   }
 }
 
-/**
- * Opens a socket as {@link openPacketSocket} does that gets nothing before it is given a filter.
- *
- * @param outgoing it sees what leaves by the interface, too
- */
-export function openHeldPacketSocket(interfaceIndex: number, bufferBytes: number, outgoing: boolean): number {
-  return open(interfaceIndex, bufferBytes, true, outgoing);
-}
-
 /** @param held keeps frames from it for now */
-function open(interfaceIndex: number, bufferBytes: number, held: boolean, outgoing = false): number {
+function open(interfaceIndex: number, bufferBytes: number, held: boolean): number {
   const fd = check('open AF_PACKET socket', socket(AF_PACKET, SOCK_RAW_NONBLOCK_CLOEXEC, 0));
   try {
     setOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1, 'set PACKET_VNET_HDR');
     setOption(fd, SOL_PACKET, PACKET_AUXDATA, 1, 'set PACKET_AUXDATA');
-    if (!outgoing) setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'set PACKET_IGNORE_OUTGOING');
+    setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'set PACKET_IGNORE_OUTGOING');
     // Without a queue in between, a full TAP ring is an error we can count, not a silent loss.
     bypassQueue(fd, true);
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bufferBytes, 'set receive buffer');
