@@ -147,6 +147,7 @@ export class Datapath {
       gaveUp: (what: GivenUp) => owner.gaveUp(what),
       dialed: (number: number, news: DialNews) => owner.dialed(number, news),
       reached: (port: number, guestPort: number) => owner.reached(port, guestPort),
+      dropped: (slot: number, ingress: number, reason: number) => this.#drop(slot, ingress, reason),
       settle: (slot: number, ingress: number, verdict: number) => this.#carryOut(slot, ingress, verdict),
       share: this.#share,
       use,

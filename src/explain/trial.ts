@@ -7,6 +7,7 @@
  */
 
 import type { Scene } from '../engine/scene.ts';
+import type { Dropped } from '../gateway/context.ts';
 import { destinationOf, isRefusal, refusalReason } from '../gateway/destination.ts';
 import { Dhcp } from '../gateway/dhcp.ts';
 import { Dispatch, type PacketService } from '../gateway/dispatch.ts';
@@ -76,16 +77,14 @@ export class Trial {
     this.#sources = new SourcePolicy(tables, clock);
     const forwarder = new Forwarder(tables, clock, startedSeconds);
     this.#forwarder = forwarder;
-    const counters = {
-      dropped: (_port: number, reason: number) => {
-        this.#refused = reason;
-      },
+    const dropped: Dropped = (_slot, _ingress, reason) => {
+      this.#refused = reason;
     };
-    const icmp = new GatewayIcmp(tables, clock, counters);
-    const icmpv6 = new GatewayIcmpv6(tables, clock, counters, new NeighbourDiscovery(tables, forwarder));
+    const icmp = new GatewayIcmp(tables, clock, dropped);
+    const icmpv6 = new GatewayIcmpv6(tables, clock, dropped, new NeighbourDiscovery(tables, forwarder));
     this.#refusals = new Refusals(icmp, icmpv6);
     this.#dispatch = new Dispatch(
-      { tables, clock, counters, forwarder },
+      { tables, clock, dropped, forwarder },
       {
         neighbours: new Neighbours(tables, clock, forwarder),
         dhcp: new Dhcp(tables, clock),

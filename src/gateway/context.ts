@@ -14,6 +14,9 @@ import type { TimerWheel } from './timer-wheel.ts';
 import type { Settle } from './udp/departures.ts';
 import type { VmUse } from './vm-use.ts';
 
+/** Counts a frame of the batch at hand as dropped, which is overwritten then by what answers it. */
+export type Dropped = (slot: number, ingress: number, reason: number) => void;
+
 export interface GatewayContext {
   readonly tables: Tables;
   readonly clock: Clock;
@@ -39,6 +42,7 @@ export interface GatewayContext {
   readonly dialed: (number: number, news: DialNews) => void;
   /** Tells of the first connection of the host's that a port of a guest took, since its flows were last ended */
   readonly reached: (port: number, guestPort: number) => void;
+  readonly dropped: Dropped;
   /** Carries out the verdict about a frame of the batch at hand that was kept at first */
   readonly settle: Settle;
 }

@@ -8,7 +8,6 @@ import { NONE } from '../switch/shared-map.ts';
 import { ADDRESS_UNKNOWN, KIND_HOST, type Tables } from '../switch/tables.ts';
 import { drop } from '../switch/verdict.ts';
 import type { Clock } from '../sys/clock.ts';
-import type { CounterBlock } from '../telemetry/counters.ts';
 import { DROP } from '../telemetry/drops.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as icmp from '../wire/icmp.ts';
@@ -16,6 +15,7 @@ import * as icmpv6 from '../wire/icmpv6.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as ipv6 from '../wire/ipv6.ts';
 import * as vnet from '../wire/vnet.ts';
+import type { Dropped } from './context.ts';
 import type { Dhcp } from './dhcp.ts';
 import { isQuestion } from './dns/datagrams.ts';
 import type { GatewayIcmp } from './icmp.ts';
@@ -47,7 +47,7 @@ export interface GatewayServices {
 export interface DispatchContext {
   readonly tables: Tables;
   readonly clock: Clock;
-  readonly counters: Pick<CounterBlock, 'dropped'>;
+  readonly dropped: Dropped;
   readonly forwarder: Forwarder;
 }
 
@@ -179,7 +179,7 @@ export class Dispatch {
 
   /** The host's packet for a VM that was without carrier, or still is. */
   #fromHost(batch: FrameBatch, slot: number, ingress: number, packet: number, destination: number): number {
-    const { tables, clock, counters, forwarder } = this.#context;
+    const { tables, clock, dropped, forwarder } = this.#context;
     const neighbour = tables.neighbours.find(destination, 0, tables.network(ingress), clock.seconds);
     if (neighbour === NONE) return drop(DROP['unknown-unicast']);
     const port = tables.neighbours.value(neighbour);
@@ -195,7 +195,7 @@ export class Dispatch {
     }
     if (tables.macState(port) === ADDRESS_UNKNOWN) {
       // The host may not ask for half a minute, having a MAC that was forgotten here: the VM is asked in its place.
-      counters.dropped(ingress, DROP['unknown-unicast'], 1);
+      dropped(slot, ingress, DROP['unknown-unicast']);
       this.#services.neighbours.askForHost(batch, slot, ingress, destination);
       return port;
     }

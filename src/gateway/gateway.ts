@@ -34,12 +34,12 @@ export class Gateway {
 
   /** @param handover to other workers, of connections that forwards have accepted */
   constructor(context: GatewayContext, handover: Pick<Handover, 'pass'>) {
-    const { tables, clock, forwarder, counters } = context;
+    const { tables, clock, forwarder, dropped } = context;
     this.#context = context;
     this.neighbours = new Neighbours(tables, clock, forwarder);
     this.ndp = new NeighbourDiscovery(tables, forwarder);
-    const icmp = new GatewayIcmp(tables, clock, counters);
-    this.icmpv6 = new GatewayIcmpv6(tables, clock, counters, this.ndp);
+    const icmp = new GatewayIcmp(tables, clock, dropped);
+    this.icmpv6 = new GatewayIcmpv6(tables, clock, dropped, this.ndp);
     this.dhcp = new Dhcp(tables, clock);
     this.tcp = new TcpGateway(context);
     this.#datagrams = new Datagrams(context, icmp, this.icmpv6);

@@ -9,12 +9,12 @@ import { RateLimit } from '../switch/rate-limit.ts';
 import type { Tables } from '../switch/tables.ts';
 import { drop } from '../switch/verdict.ts';
 import type { Clock } from '../sys/clock.ts';
-import type { CounterBlock } from '../telemetry/counters.ts';
 import { checksum } from '../wire/checksum.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as icmp from '../wire/icmp.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as vnet from '../wire/vnet.ts';
+import type { Dropped } from './context.ts';
 
 /** Bytes of payload quoted behind the IP header: what RFC 792 asks for, enough for both ports. */
 const QUOTED_PAYLOAD_BYTES = 8;
@@ -26,11 +26,11 @@ export const ERROR_BURST = 50;
 export class GatewayIcmp {
   readonly #tables: Tables;
   readonly #limit: RateLimit;
-  readonly #counters: Pick<CounterBlock, 'dropped'>;
+  readonly #dropped: Dropped;
 
-  constructor(tables: Tables, clock: Clock, counters: Pick<CounterBlock, 'dropped'>) {
+  constructor(tables: Tables, clock: Clock, dropped: Dropped) {
     this.#tables = tables;
-    this.#counters = counters;
+    this.#dropped = dropped;
     this.#limit = new RateLimit(clock, ERRORS_PER_SECOND, ERROR_BURST);
   }
 
@@ -71,7 +71,7 @@ export class GatewayIcmp {
   ): number {
     const view = batch.view;
     if (!this.#deservesError(view, packet, ingress) || !this.#limit.take(ingress)) return drop(reason);
-    this.#counters.dropped(ingress, reason, 1);
+    this.#dropped(slot, ingress, reason);
     const start = batch.start[slot] as number;
     const frame = start + vnet.VNET_HEADER_BYTES;
     const sender = ipv4.source(view, packet);

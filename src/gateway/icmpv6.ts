@@ -14,7 +14,6 @@ import { RateLimit } from '../switch/rate-limit.ts';
 import type { Tables } from '../switch/tables.ts';
 import { drop, KEPT } from '../switch/verdict.ts';
 import type { Clock } from '../sys/clock.ts';
-import type { CounterBlock } from '../telemetry/counters.ts';
 import { DROP } from '../telemetry/drops.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as icmpv6 from '../wire/icmpv6.ts';
@@ -23,6 +22,7 @@ import * as ipv6 from '../wire/ipv6.ts';
 import * as ndp from '../wire/ndp.ts';
 import * as vnet from '../wire/vnet.ts';
 import { leavesChecksum, seal } from './answer.ts';
+import type { Dropped } from './context.ts';
 import { ERROR_BURST, ERRORS_PER_SECOND } from './icmp.ts';
 import type { NeighbourDiscovery } from './ndp.ts';
 import { isGatewayAddress } from './own-addresses.ts';
@@ -31,17 +31,12 @@ export class GatewayIcmpv6 {
   readonly #tables: Tables;
   readonly #neighbours: NeighbourDiscovery;
   readonly #limit: RateLimit;
-  readonly #counters: Pick<CounterBlock, 'dropped'>;
+  readonly #dropped: Dropped;
 
-  constructor(
-    tables: Tables,
-    clock: Clock,
-    counters: Pick<CounterBlock, 'dropped'>,
-    neighbours: NeighbourDiscovery,
-  ) {
+  constructor(tables: Tables, clock: Clock, dropped: Dropped, neighbours: NeighbourDiscovery) {
     this.#tables = tables;
     this.#neighbours = neighbours;
-    this.#counters = counters;
+    this.#dropped = dropped;
     this.#limit = new RateLimit(clock, ERRORS_PER_SECOND, ERROR_BURST);
   }
 
@@ -111,7 +106,7 @@ export class GatewayIcmpv6 {
     const network = this.#tables.network(ingress);
     const deserved = this.#tables.hasGateway6(network) && deservesError(view, packet);
     if (!deserved || !this.#limit.take(ingress)) return drop(reason);
-    this.#counters.dropped(ingress, reason, 1);
+    this.#dropped(slot, ingress, reason);
     const whole = ipv6.IPV6_HEADER_BYTES + ipv6.payloadLength(view, packet);
     const message = packet + ipv6.IPV6_HEADER_BYTES;
     // To a link-local address only a link-local one can speak, and it is the one such a guest asked.

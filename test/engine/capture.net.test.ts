@@ -204,6 +204,23 @@ describe.skipIf(!hasTshark)('captures (Debian package tshark)', () => {
     for (const { comment } of packets(pcapng)) expect(comment).toMatch(/^dropped: /);
   });
 
+  test('answered with an ICMP error -> the question with its reason, whole, and the answer; `drop` selects the question', async () => {
+    const ask = async () => {
+      const words = ['bash', '-c', `exec 3<>/dev/udp/${GATEWAY}/9; printf 123456789 >&3; sleep 0.3`];
+      await stage.run('nsenter', `--net=${one.namespace}`, ...words).catch(() => {});
+    };
+    const all = packets(await captured({ vms: ['a'], filter: 'udp port 9 or icmp' }, ask));
+    expect(all).toMatchObject([
+      { direction: 'in', comment: 'dropped: no-service', length: 51 },
+      { direction: 'out', comment: '', protocols: expect.stringContaining('icmp') },
+    ]);
+    expect(all[0]?.protocols).not.toContain('icmp');
+    const dropped = packets(await captured({ vms: ['a'], filter: 'drop no-service' }, ask));
+    expect(dropped).toMatchObject([
+      { direction: 'in', comment: 'dropped: no-service', length: 51, kept: 51 },
+    ]);
+  });
+
   test("one VM, snaplen -> that VM's frames, cut, with their length", async () => {
     const pcapng = await captured({ vms: ['b'], snaplen: 40, filter: 'icmp' }, () =>
       ping(one.namespace, addressOf(12), 2),

@@ -3,7 +3,7 @@
  * namespace, and the datapath's rounds made by hand. Time goes on when a test says so.
  */
 
-import type { GatewayContext } from '../../src/gateway/context.ts';
+import type { Dropped, GatewayContext } from '../../src/gateway/context.ts';
 import { Datagrams } from '../../src/gateway/datagrams.ts';
 import { GatewayDns } from '../../src/gateway/dns/dns.ts';
 import { EgressPolicies } from '../../src/gateway/egress-policies.ts';
@@ -96,6 +96,7 @@ export class DatagramStage {
     this.#addVm(A);
     const { clock, tables } = this;
     const forwarder = new Forwarder(tables, clock, clock.seconds);
+    const dropped: Dropped = (_slot, ingress, reason) => counters.dropped(ingress, reason, 1);
     const context: GatewayContext = {
       tables,
       clock,
@@ -108,6 +109,7 @@ export class DatagramStage {
       services: this.services,
       dns: new GatewayDns(this.sockets, clock, this.#timers, NOBODY_BY_NAME, counters),
       gaveUp: () => {},
+      dropped,
       settle: (slot, _, verdict) => {
         this.#verdicts[slot] = verdict;
       },
@@ -116,8 +118,8 @@ export class DatagramStage {
       share: new FlowShare(),
       use: new VmUse(),
     };
-    const icmp = new GatewayIcmp(tables, clock, counters);
-    const icmpv6 = new GatewayIcmpv6(tables, clock, counters, new NeighbourDiscovery(tables, forwarder));
+    const icmp = new GatewayIcmp(tables, clock, dropped);
+    const icmpv6 = new GatewayIcmpv6(tables, clock, dropped, new NeighbourDiscovery(tables, forwarder));
     this.datagrams = new Datagrams(context, icmp, icmpv6);
   }
 

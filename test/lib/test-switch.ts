@@ -150,6 +150,7 @@ export class TestSwitch {
       gaveUp: (what: GivenUp) => this.givenUp.push(what),
       dialed: () => {},
       reached: () => {},
+      dropped: (_slot: number, ingress: number, reason: number) => counters.dropped(ingress, reason, 1),
       settle: (slot: number, ingress: number, verdict: number) => this.#carryOut(slot, ingress, verdict),
       share: new FlowShare(),
       use: this.use,
