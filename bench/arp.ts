@@ -29,10 +29,7 @@ export async function answered(fd: number, request: Buffer, againMs: number, who
   const room = Buffer.alloc(70_000);
   let asked = Number.NEGATIVE_INFINITY;
   while (performance.now() - began < PATIENCE_MS) {
-    if (performance.now() - asked >= againMs) {
-      writeSync(fd, request);
-      asked = performance.now();
-    }
+    if (performance.now() - asked >= againMs && isSent(fd, request)) asked = performance.now();
     while (hasFrame(fd, room)) {
       if (room.readUInt16BE(ETHERTYPE_OFFSET) === ARP && room.readUInt16BE(OPERATION_OFFSET) === REPLY)
         return;
@@ -40,6 +37,17 @@ export async function answered(fd: number, request: Buffer, againMs: number, who
     await delay(1);
   }
   throw new Error(`nobody answered the ARP request of ${who}`);
+}
+
+/** False while the interface is down. */
+function isSent(fd: number, frame: Buffer): boolean {
+  try {
+    writeSync(fd, frame);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EIO') return false;
+    throw error;
+  }
 }
 
 function hasFrame(fd: number, room: Buffer): boolean {

@@ -1,13 +1,18 @@
 /** VMs as a master-controller registers them: PUT, TAP opened as a VMM does, and the guest's first ARP request answered. */
 import { closeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, createClient } from '../src/client/client.ts';
 import { inNamespace } from '../src/sys/netns.ts';
-import { openPersistentTap } from '../src/sys/tun.ts';
+import { createPersistentTap, openPersistentTap, removePersistentTap } from '../src/sys/tun.ts';
 import { answered, arpRequest } from './arp.ts';
 
 /** PUTs under way at a time */
 const CONCURRENCY = 16;
 const REQUEST_AGAIN_MS = 200;
+/** Of a guest whose TAP is yet to be plugged in */
+const REQUEST_SOON_AGAIN_MS = 2;
+const GONE_POLL_MS = 5;
+const PATIENCE_MS = 10_000;
 /** 10.64.0.1 */
 const GATEWAY = '0a400001';
 
@@ -21,6 +26,8 @@ interface Timing {
 }
 
 export class VmWorld {
+  /** Pattern of the TAPs that are plugged in when they appear */
+  static readonly autoAttach = 'auto*';
   static readonly network = { subnet: '10.64.0.0/16', gateway: '10.64.0.1' };
   readonly #host: string;
   readonly #client: Client;
@@ -42,6 +49,39 @@ export class VmWorld {
     const timings: Timing[] = [];
     await this.#each(first, count, async (number) => timings.push(await this.#bringUp(number)), concurrency);
     return timings;
+  }
+
+  /**
+   * A TAP appears that fits the pattern, held as by a VMM, and goes again: ms from its making to the answer to the guest's
+   * ARP request.
+   */
+  async appear(number: number): Promise<number> {
+    const { mac, ip } = this.#identity(number);
+    const name = `auto${number}`;
+    inNamespace(this.#host, () => createPersistentTap(name));
+    const began = performance.now();
+    const fd = inNamespace(this.#host, () => openPersistentTap(name));
+    try {
+      await answered(fd, arpRequest({ mac, ip }, GATEWAY), REQUEST_SOON_AGAIN_MS, name);
+      return performance.now() - began;
+    } finally {
+      closeSync(fd);
+      inNamespace(this.#host, () => removePersistentTap(name));
+      await this.#gone(name);
+    }
+  }
+
+  async #gone(id: string): Promise<void> {
+    const began = performance.now();
+    while (performance.now() - began < PATIENCE_MS) {
+      const isThere = await this.#client.vm(id).then(
+        () => true,
+        ({ code }: { code?: string }) => code !== 'VM_UNKNOWN',
+      );
+      if (!isThere) return;
+      await delay(GONE_POLL_MS);
+    }
+    throw new Error(`${id} is a VM still, without its TAP`);
   }
 
   /** Lets the TAPs go and removes the VMs. */

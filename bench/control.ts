@@ -1,7 +1,7 @@
 /** The rows of the control set: VMs registered with a daemon that has a thousand. */
 
 import type { Load } from './loads.ts';
-import { putAlone, putMany } from './loads-control.ts';
+import { appear, putAlone, putMany } from './loads-control.ts';
 import type { Row } from './row.ts';
 
 const control = (name: string, load: Load): Row => ({
@@ -14,4 +14,5 @@ const control = (name: string, load: Load): Row => ({
 export const CONTROL: readonly Row[] = [
   control('control.put', putMany),
   control('control.put.alone', putAlone),
+  control('control.appear', appear),
 ];

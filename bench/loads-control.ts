@@ -47,3 +47,16 @@ export const putAlone: Load = {
     return { value: percentile(puts, 0.5), detail: { present: first, p99: percentile(puts, 0.99) } };
   },
 };
+
+/** TAPs that fit a pattern appear, one after the other. */
+export const appear: Load = {
+  id: 'appear',
+  unit: 'ms',
+  async run({ client: host, address: socket }, pace) {
+    const world = new VmWorld(host, socket);
+    const [first, count] = [present(pace), scaled(ALONE, pace)];
+    const times: number[] = [];
+    for (let i = 0; i < count; i++) times.push(await world.appear(first + i));
+    return { value: percentile(times, 0.5), detail: { present: first, p99: percentile(times, 0.99) } };
+  },
+};

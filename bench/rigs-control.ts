@@ -20,7 +20,13 @@ const daemon: Build = async (host, undo, pace) => {
   const directory = mkdtempSync(join(tmpdir(), 'tapswitch-bench-'));
   undo.push(() => rmSync(directory, { recursive: true }));
   const config = join(directory, 'config.json');
-  writeFileSync(config, JSON.stringify({ networks: { default: VmWorld.network } }));
+  writeFileSync(
+    config,
+    JSON.stringify({
+      networks: { default: VmWorld.network },
+      autoAttach: [{ match: VmWorld.autoAttach }],
+    }),
+  );
   const socket = join(directory, 'api.sock');
   const place = [`TAPSWITCH_SOCKET=${socket}`, `TAPSWITCH_STATE=${join(directory, 'state')}`];
   const command = [process.execPath, join(ROOT, 'dist/cli/main.js'), 'up', '--config', config];

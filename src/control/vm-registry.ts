@@ -294,11 +294,17 @@ export class VmRegistry {
   linkSeen(name: string, present: boolean, rules: readonly AutoAttachRule[]): void {
     const waiting = this.#byTap.get(name);
     if (present && waiting !== undefined && !this.#isAttached(waiting)) this.#attachLate(waiting);
-    const entry = this.#entries.get(name);
-    if (!present && entry?.origin === 'auto') this.#soon(name, () => this.#remove(name));
     const rule = rules.find(({ match }) => matches(match, name));
-    if (!present || rule === undefined || entry !== undefined || this.#isInUse(name)) return;
-    this.#attachByRule(name, rule);
+    if (!present) this.#removeGone(name);
+    else if (rule !== undefined) this.#attachByRule(name, rule);
+  }
+
+  /** It may be on its way in, and is out of it again once that is done. */
+  #removeGone(name: string): void {
+    if (!this.#work.has(name) && !this.#entries.has(name)) return;
+    this.#soon(name, async () => {
+      if (this.#entries.get(name)?.origin === 'auto') await this.#remove(name);
+    });
   }
 
   #isAttached(id: string): boolean {
@@ -326,7 +332,7 @@ export class VmRegistry {
   #attachByRule(name: string, { network, profile }: AutoAttachRule): void {
     const input: VmInput = { tap: name, network, ...(profile !== undefined && { profile }) };
     this.#soon(name, async () => {
-      if (this.#entries.has(name)) return;
+      if (this.#entries.has(name) || this.#isInUse(name)) return;
       await this.#parts.switch.attach(name, input);
       this.#enter(name, { origin: 'auto', stored: undefined, input });
       this.#parts.events.add({

@@ -2,12 +2,15 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ConfigInput } from 'tapswitch';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { type Client, createClient } from '../../src/client/client.ts';
 import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
 import { indexOf, withRoutes } from '../../src/lab/netns-guest.ts';
+import { inNamespace } from '../../src/sys/netns.ts';
+import { createPersistentTap, removePersistentTap } from '../../src/sys/tun.ts';
 import { type Daemon, scratch, startUp } from '../lib/engine-command.ts';
 import { addressOf } from '../lib/engine-stage.ts';
 import { GatewayStage } from '../lib/gateway-stage.ts';
@@ -177,6 +180,21 @@ test('interface that fits a pattern: comes -> a VM; goes -> none; another -> lef
   expect(await client.vm('vm20')).toMatchObject({ origin: 'auto', state: 'up' });
   await second.stop();
   await vi.waitFor(async () => expect(await client.vms()).toEqual([]), WAIT);
+});
+
+test('TAPs that fit a pattern and go again at once -> none stays; the last stays -> plugged in', async () => {
+  await up({ autoAttach: [{ match: 'auto*' }] });
+  const change = (work: (name: string) => unknown, name: string) =>
+    inNamespace(stage.host.path, () => void work(name));
+  for (let i = 0; i < 30; i++) {
+    change(createPersistentTap, `auto${i}`);
+    await delay(i);
+    change(removePersistentTap, `auto${i}`);
+  }
+  change(createPersistentTap, 'auto0');
+  await vi.waitFor(async () => {
+    expect((await client.vms()).map(({ id, state }) => `${id} ${state}`)).toEqual(['auto0 down']);
+  }, WAIT);
 });
 
 test('one port of a range, and one of the profile, removed -> they are gone, after kill -9 as well; put again -> back', async () => {
