@@ -14,7 +14,7 @@ const STREAM_PEERS: readonly RigName[] = [...PEERS, 'pasta-tap', 'loopback'];
 const tcpIn = tcp(1);
 const tcpOut = tcp(1, 'down');
 
-const veth = (name: string, load: Load, limits?: Limits, peers = PEERS): Row => ({
+const veth = (name: string, load: Load, limits: Limits | undefined, peers: readonly RigName[]): Row => ({
   name,
   load,
   subjects: [['', 'forward']],
@@ -44,12 +44,12 @@ const memory = (name: string, load: Load): Row => ({
 export const FORWARD: readonly Row[] = [
   veth('forward.tcp.in', tcpIn, { warn: 0.5, fail: 0.08 }, STREAM_PEERS),
   veth('forward.tcp.out', tcpOut, { warn: 0.45, fail: 0.08 }, STREAM_PEERS),
-  veth('forward.tcp.4', tcp(4), { warn: 0.4, fail: 0.05 }),
-  veth('forward.tcp.out.4', tcp(4, 'down'), { warn: 0.4, fail: 0.05 }),
-  veth('forward.crr.1', connectionRate(1), { warn: 0.4, fail: 0.05 }),
-  veth('forward.crr.8', connectionRate(8), { warn: 0.4, fail: 0.05 }),
-  veth('forward.rr', byteTrip('tcp'), { warn: 2.8, fail: 15 }),
-  veth('forward.rr.busy', busyTrip('tcp')),
+  veth('forward.tcp.4', tcp(4), { warn: 0.4, fail: 0.05 }, PEERS),
+  veth('forward.tcp.out.4', tcp(4, 'down'), { warn: 0.4, fail: 0.05 }, []),
+  veth('forward.crr.1', connectionRate(1), { warn: 0.4, fail: 0.05 }, PEERS),
+  veth('forward.crr.8', connectionRate(8), { warn: 0.4, fail: 0.05 }, PEERS),
+  veth('forward.rr', byteTrip('tcp'), { warn: 2.8, fail: 15 }, PEERS),
+  veth('forward.rr.busy', busyTrip('tcp'), undefined, []),
   tap('forward.tap.in', tcpIn, { warn: 0.5, fail: 0.08 }),
   tap('forward.tap.out', tcpOut, { warn: 0.45, fail: 0.08 }),
   memory('forward.mem.idle', idleMemory),

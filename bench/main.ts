@@ -6,7 +6,7 @@ import { kindOf, readBaseline, saveBaseline } from './baseline.ts';
 import { type About, header } from './header.ts';
 import { type Level, verdictOf } from './limits.ts';
 import { Measurement, type Result } from './measure.ts';
-import { type Options, readOptions, USAGE } from './options.ts';
+import { HELP, type Options, readOptions, USAGE } from './options.ts';
 import type { Pace } from './pace.ts';
 import { isInstalled } from './peers.ts';
 import { reporterTo } from './progress.ts';
@@ -91,8 +91,13 @@ async function bench(options: Options, undo: Undo): Promise<boolean> {
 
 async function main(): Promise<number> {
   let options: Options;
+  const words = process.argv.slice(2);
+  if (words.includes('--help')) {
+    process.stdout.write(`${HELP}\n`);
+    return 0;
+  }
   try {
-    options = readOptions(process.argv.slice(2));
+    options = readOptions(words);
   } catch (error) {
     report.note(`${(error as Error).message}\n${USAGE}`);
     return 2;

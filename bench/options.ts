@@ -10,6 +10,18 @@ export const USAGE = `usage: npm run bench -- [${Object.keys(SETS).join('] [')}]
 const DEFAULT_SAMPLES = 5;
 const QUICK_SAMPLES = 3;
 
+/** What `--help` says. */
+export const HELP = `${USAGE}
+
+Without a set: all of them. docs/performance.md says what each row measures.
+  --only NAME   this row, or the rows below it: forward.crr is forward.crr.1 and forward.crr.8; may be repeated
+  --quick       a dozen rows (of a set: its short ones), ${QUICK_SAMPLES} samples, without other programs
+  --samples N   ${DEFAULT_SAMPLES} unless given
+  --no-peers    without other programs beside
+  --check       says whether ratios keep their limits; the exit status is 1 where one does not
+  --save        writes the results into the baseline of this kind of machine, bench/baseline
+  --json        a line of JSON for the machine and for each row`;
+
 export interface Options {
   readonly rows: readonly Row[];
   readonly samples: number;

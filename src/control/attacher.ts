@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Switch } from '../engine/switch.ts';
 import { TapswitchError } from '../errors.ts';
-import type { Logger } from '../index.ts';
+import type { Allocation, Logger } from '../index.ts';
 import type { VmRequest } from '../resources/resources.ts';
 import { type OwnTaps, tapOf } from './own-taps.ts';
 import type { StateStore, StoredVm } from './state-store.ts';
@@ -30,9 +30,39 @@ export class Attacher {
     return this.#refusals.get(id);
   }
 
-  /** Ends what is known of a VM that goes, or begins anew. */
-  forget(id: string): void {
+  /** What hindered a VM before is over. */
+  clear(id: string): void {
     this.#refusals.delete(id);
+  }
+
+  /** Keeps what was chosen for a VM until it is attached again. */
+  keep(id: string, stored: StoredVm | undefined): void {
+    const allocation = stored?.allocation ?? this.#parts.store.chosen.get(id);
+    if (allocation !== undefined) this.#parts.switch.keep(id, allocation);
+  }
+
+  /** Stores what was chosen for a VM that is attached by the configuration; nobody waits for that. */
+  store(id: string): void {
+    this.#choose(id, this.#parts.switch.allocation(id));
+  }
+
+  /** Ends what is kept for a VM that goes. */
+  forget(id: string): void {
+    this.#parts.switch.forget(id);
+    this.#choose(id, undefined);
+  }
+
+  /** Ends what is kept for VMs that went while there was no daemon. */
+  forgetOthers(known: ReadonlyMap<string, unknown>): void {
+    for (const id of [...this.#parts.store.chosen.keys()]) if (!known.has(id)) this.forget(id);
+  }
+
+  #choose(id: string, allocation: Allocation | undefined): void {
+    const { store } = this.#parts;
+    if (isDeepStrictEqual(store.chosen.get(id), allocation)) return;
+    store.choose(id, allocation).catch((error: unknown) => {
+      this.#log.warn({ vm: id, err: (error as Error).message }, 'what was chosen for a VM could not be kept');
+    });
   }
 
   /** Makes the TAP where that is asked for and there is none; whether it did. */
@@ -43,10 +73,10 @@ export class Attacher {
 
   /** Attaches a VM; what is to be stored of it then. */
   async attach(id: string, stored: StoredVm): Promise<StoredVm> {
-    const { request, added, without = [], allocation } = stored;
+    const { request, added, without = [] } = stored;
     const { createTap: _, tap: __, forwards = [], ...input } = request;
     const made = this.#parts.switch;
-    if (allocation !== undefined) made.keep(id, allocation);
+    this.keep(id, stored);
     const all = [...forwards, ...added];
     await made.attach(id, { ...input, tap: tapOf(id, request), forwards: all, without });
     return { ...stored, allocation: made.allocation(id) };

@@ -18,6 +18,7 @@ import { hostNameServers } from '../engine/name-service.ts';
 import { withLinks } from '../engine/namespace.ts';
 import { keepsPorts } from '../engine/networks.ts';
 import type { Switch } from '../engine/switch.ts';
+import type { SwitchEvents } from '../engine/switch-types.ts';
 import type { Capture, Logger, PortState } from '../index.ts';
 import type { Explanation } from '../resources/explanation.ts';
 import type {
@@ -103,7 +104,7 @@ export class Daemon implements ControlPlane {
     let daemon: Daemon | undefined;
     try {
       const taps = new OwnTaps(stateDirectory, log);
-      const made = await startSwitch(config.switch, log, {
+      const told: SwitchEvents = {
         port: (id, change) => {
           if (change !== 'present') dialer.forget(id);
           observer.changed(id, change);
@@ -111,7 +112,8 @@ export class Daemon implements ControlPlane {
         reached: (id, port) => dialer.reached(id, port),
         workerReplaced: (worker) => events.add({ type: 'worker-replaced', worker }),
         link: (name, present) => daemon?.linkSeen(name, present),
-      });
+      };
+      const made = await startSwitch(config.switch, log, told, store.allocations());
       const parts = { switch: made, store, events, observer, recorder, dialer, taps };
       daemon = new Daemon(options, parts);
       await daemon.#restore();
@@ -130,6 +132,7 @@ export class Daemon implements ControlPlane {
     const names = withLinks(undefined, (links) => links.links().map(({ name }) => name));
     for (const name of names) this.linkSeen(name, true);
     await this.#registry.settled();
+    this.#registry.forgetOthers();
   }
 
   /** An interface of our namespace appeared, changed or went. */

@@ -1,5 +1,5 @@
 /**
- * What the daemon was asked for, on disk: the VMs that came by the API.
+ * What the daemon was asked for, on disk: the VMs that came by the API; and what was chosen for all VMs.
  *
  * Theory of operation. `state.json` is the state at some moment, replaced as a whole (written beside, synchronised,
  * renamed); `journal` has one line for each change since. A change is durable when the journal is synchronised; changes
@@ -34,13 +34,15 @@ export interface StoredVm {
   readonly ownsTap: boolean;
 }
 
-type Change = { readonly put: string; readonly vm: StoredVm } | { readonly delete: string };
+type Change =
+  | { readonly put: string; readonly vm: StoredVm }
+  | { readonly delete: string }
+  | { readonly chosen: string; readonly allocation?: Allocation };
 
 interface Waiting {
   readonly line: string;
-  /** The VM as it was, for when the change cannot be kept */
-  readonly id: string;
-  readonly before: StoredVm | undefined;
+  /** For when the change cannot be kept */
+  readonly undo: () => void;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -72,8 +74,21 @@ function readIfThere(path: string): string {
   }
 }
 
+/** Sets or deletes what is at `id`; what undoes it. */
+function change<Value>(map: Map<string, Value>, id: string, value: Value | undefined): () => void {
+  const before = map.get(id);
+  const set = (to: Value | undefined) => {
+    if (to === undefined) map.delete(id);
+    else map.set(id, to);
+  };
+  set(value);
+  return () => set(before);
+}
+
 export class StateStore {
   readonly vms = new Map<string, StoredVm>();
+  /** What was chosen for VMs that are there by the configuration, by their ids */
+  readonly chosen = new Map<string, Allocation>();
   readonly #directory: string;
   readonly #unlock: () => void;
   readonly #waiting: Waiting[] = [];
@@ -117,6 +132,13 @@ export class StateStore {
     return store;
   }
 
+  /** What was chosen for all VMs, by their ids. */
+  allocations(): Map<string, Allocation> {
+    const all = new Map(this.chosen);
+    for (const [id, { allocation }] of this.vms) if (allocation !== undefined) all.set(id, allocation);
+    return all;
+  }
+
   get #statePath(): string {
     return join(this.#directory, 'state.json');
   }
@@ -128,9 +150,10 @@ export class StateStore {
   #read(): void {
     const text = readIfThere(this.#statePath);
     try {
-      const { version, vms } = text === '' ? { version: VERSION, vms: {} } : JSON.parse(text);
+      const { version, vms, chosen = {} } = text === '' ? { version: VERSION, vms: {} } : JSON.parse(text);
       if (version !== VERSION) throw new Error(`its version is ${version}`);
       for (const [id, vm] of Object.entries(vms)) this.vms.set(id, vm as StoredVm);
+      for (const [id, allocation] of Object.entries(chosen)) this.chosen.set(id, allocation as Allocation);
     } catch (error) {
       throw unreadable(this.#statePath, error);
     }
@@ -144,14 +167,11 @@ export class StateStore {
     }
   }
 
-  #apply(change: Change): void {
-    if ('put' in change) this.vms.set(change.put, change.vm);
-    else this.vms.delete(change.delete);
-  }
-
-  #restore(id: string, before: StoredVm | undefined): void {
-    if (before === undefined) this.vms.delete(id);
-    else this.vms.set(id, before);
+  /** What undoes it. */
+  #apply(asked: Change): () => void {
+    if ('chosen' in asked) return change(this.chosen, asked.chosen, asked.allocation);
+    if ('put' in asked) return change(this.vms, asked.put, asked.vm);
+    return change(this.vms, asked.delete, undefined);
   }
 
   /**
@@ -167,12 +187,15 @@ export class StateStore {
     return this.#change({ delete: id });
   }
 
-  #change(change: Change): Promise<void> {
-    const id = 'put' in change ? change.put : change.delete;
-    const before = this.vms.get(id);
-    this.#apply(change);
+  /** Keeps what was chosen for a VM of the configuration, or nothing any more. Durable once resolved. */
+  choose(id: string, allocation: Allocation | undefined): Promise<void> {
+    return this.#change({ chosen: id, ...(allocation && { allocation }) });
+  }
+
+  #change(asked: Change): Promise<void> {
+    const undo = this.#apply(asked);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ line: `${JSON.stringify(change)}\n`, id, before, resolve, reject });
+      this.#waiting.push({ line: `${JSON.stringify(asked)}\n`, undo, resolve, reject });
       this.#writing ??= this.#write();
     });
   }
@@ -193,7 +216,7 @@ export class StateStore {
       this.#isTorn = true;
       const message = `the state could not be written to ${this.#directory}: ${(error as Error).message}`;
       const failure = new TapswitchError('STATE_UNWRITABLE', message, 'Make room there.', error);
-      for (const { id, before } of together.toReversed()) this.#restore(id, before);
+      for (const { undo } of together.toReversed()) undo();
       for (const { reject } of together) reject(failure);
     }
   }
@@ -208,7 +231,8 @@ export class StateStore {
   /** Writes the state as it is now as a whole, and begins a journal anew. */
   async #compact(): Promise<void> {
     const beside = `${this.#statePath}.new`;
-    const text = JSON.stringify({ version: VERSION, vms: Object.fromEntries(this.vms) });
+    const [vms, chosen] = [Object.fromEntries(this.vms), Object.fromEntries(this.chosen)];
+    const text = JSON.stringify({ version: VERSION, vms, chosen });
     await writeFile(beside, text, { mode: 0o600, flush: true });
     await rename(beside, this.#statePath);
     await this.#syncDirectory();

@@ -64,7 +64,7 @@ export class VmRegistry {
   }
 
   #leave(id: string): void {
-    this.#attacher.forget(id);
+    this.#attacher.clear(id);
     const request = this.#entries.get(id)?.stored?.request;
     if (request !== undefined && request.netns === undefined) this.#byTap.delete(tapOf(id, request));
     this.#entries.delete(id);
@@ -130,23 +130,21 @@ export class VmRegistry {
   /** Takes note of a VM that the switch has already. */
   adopt(id: string, origin: Vm['origin']): void {
     this.#enter(id, { origin, stored: undefined });
+    this.#attacher.store(id);
     this.#parts.events.add({ type: 'vm-added', vm: id });
   }
 
   /**
    * Attaches the VMs of the state; one whose TAP is missing, or that cannot be had for another reason, stays known, and
-   * what was chosen for it is kept for it.
+   * what was chosen for it is kept for it: the switch was told when it was made.
    */
   async restore(vms: ReadonlyMap<string, StoredVm>): Promise<void> {
-    for (const [id, { allocation }] of vms)
-      if (allocation !== undefined) this.#parts.switch.keep(id, allocation);
     for (const [id, stored] of [...vms]) await this.#restore(id, stored);
   }
 
   async #restore(id: string, stored: StoredVm): Promise<void> {
     if (this.#entries.has(id)) {
       this.#log.warn({ vm: id }, 'VM of the API has the id of one in the configuration, and is left out');
-      this.#parts.switch.forget(id);
       return;
     }
     this.#enter(id, { origin: 'api', stored });
@@ -167,8 +165,7 @@ export class VmRegistry {
     const detach = async (id: string) => {
       if (!this.#isAttached(id)) return;
       await this.#parts.switch.detach(id);
-      const allocation = this.#entries.get(id)?.stored?.allocation;
-      if (allocation !== undefined) this.#parts.switch.keep(id, allocation);
+      this.#attacher.keep(id, this.#entries.get(id)?.stored);
     };
     const ids = [...networks].flatMap((network) => this.#parts.switch.vmsIn(network));
     await Promise.all(ids.map((id) => this.#inTurn(id, () => detach(id))));
@@ -267,6 +264,11 @@ export class VmRegistry {
     }
   }
 
+  /** Ends what is kept for VMs that went while there was no daemon. */
+  forgetOthers(): void {
+    this.#attacher.forgetOthers(this.#entries);
+  }
+
   /** Throws VM_UNKNOWN, VM_CONFIGURED. */
   async delete(id: string): Promise<void> {
     this.known(id);
@@ -284,7 +286,7 @@ export class VmRegistry {
     const { events, observer, dialer } = this.#parts;
     this.#leave(id);
     if (this.#isAttached(id)) await this.#parts.switch.detach(id);
-    this.#parts.switch.forget(id);
+    this.#attacher.forget(id);
     observer.forget(id);
     dialer.forget(id);
     events.add({ type: 'vm-removed', vm: id });
@@ -335,6 +337,7 @@ export class VmRegistry {
       if (this.#entries.has(name) || this.#isInUse(name)) return;
       await this.#parts.switch.attach(name, input);
       this.#enter(name, { origin: 'auto', stored: undefined, input });
+      this.#attacher.store(name);
       this.#parts.events.add({
         type: 'vm-added',
         vm: name,

@@ -1,4 +1,5 @@
 /** How a switch comes to be: from the options of a library user, or from a configuration that is checked already. */
+import type { Allocation } from '../config/allocations.ts';
 import { resolveConfig, type SwitchConfig } from '../config/resolve.ts';
 import { type Logger, silentLogger } from '../telemetry/logger.ts';
 import { Switch } from './switch.ts';
@@ -25,14 +26,19 @@ export async function createSwitch(options: SwitchOptions): Promise<Switch> {
   return startSwitch(resolveConfig(input), logger ?? silentLogger());
 }
 
-/** {@link createSwitch} for a configuration that is checked already. */
+/**
+ * {@link createSwitch} for a configuration that is checked already.
+ * @param kept what was chosen before for VMs, of the configuration or to be attached later
+ */
 export async function startSwitch(
   config: SwitchConfig,
   log: Logger,
   events: SwitchEvents = {},
+  kept: ReadonlyMap<string, Allocation> = new Map(),
 ): Promise<Switch> {
   const made = new Switch(config, log, events);
   try {
+    for (const [id, allocation] of kept) made.keep(id, allocation);
     await made.start();
     return made;
   } catch (error) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readOptions } from '../../bench/options.ts';
+import { HELP, readOptions } from '../../bench/options.ts';
 import { QUICK_ROWS, SETS } from '../../bench/sets.ts';
 
 const names = (...args: string[]) => readOptions(args).rows.map(({ name }) => name);
@@ -62,4 +62,10 @@ describe('arguments of the bench', () => {
   ])('%j -> refused, named', (args, part) => {
     expect(() => readOptions(args)).toThrow(part);
   });
+});
+
+test('--help -> each option but those for tests', () => {
+  for (const option of ['only', 'quick', 'samples', 'no-peers', 'check', 'save', 'json']) {
+    expect(HELP).toMatch(new RegExp(`^ {2}--${option}\\b`, 'm'));
+  }
 });

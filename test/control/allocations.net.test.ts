@@ -1,5 +1,6 @@
 /** What was chosen for a VM stays its own, whoever came before it and has gone since. */
 import { join } from 'node:path';
+import type { VmInput } from 'tapswitch';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Client, createClient, type Vm } from '../../src/client/client.ts';
 import { leaseAddress } from '../../src/config/identity.ts';
@@ -32,9 +33,11 @@ afterEach(async () => {
   files.remove();
 });
 
-async function up(): Promise<void> {
+/** @param vms of the configuration */
+async function up(vms: Record<string, VmInput> = {}, autoAttach: { match: string }[] = []): Promise<void> {
   const env = { TAPSWITCH_SOCKET: join(files.path, 'api.sock'), TAPSWITCH_STATE: join(files.path, 'state') };
-  daemon = await startUp(stage.host.path, { networks: { default: stage.network() } }, files, { env });
+  const config = { networks: { default: stage.network() }, vms, autoAttach };
+  daemon = await startUp(stage.host.path, config, files, { env });
 }
 
 async function kill(): Promise<void> {
@@ -47,14 +50,18 @@ function tap(change: (name: string) => unknown): void {
   inNamespace(stage.host.path, () => void change(WAITED));
 }
 
+/** The address that follows from an id alone. */
+function leaseOf(id: string): number {
+  const { subnet, gateway } = stage.network();
+  return leaseAddress(id, resolveNetwork('default', { subnet, gateway }), new Set()) as number;
+}
+
 /** Two ids that lead to the same address and the same host port. */
 function rivals(): [string, string] {
-  const { subnet = '', gateway = '' } = stage.network() as { subnet: string; gateway: string };
-  const network = resolveNetwork('default', { subnet, gateway });
   const seen = new Map<string, string>();
   for (let i = 0; ; i++) {
     const id = `vm-${i}`;
-    const key = `${leaseAddress(id, network, new Set())} ${derivedPorts(id, GUEST_PORT, 'tcp')[0]}`;
+    const key = `${leaseOf(id)} ${derivedPorts(id, GUEST_PORT, 'tcp')[0]}`;
     const other = seen.get(key);
     if (other !== undefined) return [other, id];
     seen.set(key, id);
@@ -108,4 +115,46 @@ test('it is deleted while it waits -> what was kept is there for others', async 
   await client.deleteVm(second);
   const rival = chosenOf(await client.putVm(first, request));
   expect([rival.leased, rival.hosts[0]]).toEqual([before.leased, before.hosts[0]]);
+});
+
+test('VM of the configuration, new beside a rival -> it gives way, and has the same when the rival has gone', async () => {
+  const [first, second] = rivals();
+  const rival = chosenOf(await client.putVm(first, request));
+  await kill();
+  tap(createPersistentTap);
+  const vms = { [second]: { tap: WAITED, forwards: request.forwards } };
+  await up(vms);
+  expect(chosenOf(await client.vm(first))).toEqual(rival);
+  const before = chosenOf(await client.vm(second));
+  expect(before.leased).not.toBe(rival.leased);
+  expect(before.hosts[0]).not.toBe(rival.hosts[0]);
+  await client.deleteVm(first);
+  await kill();
+  await up(vms);
+  expect(chosenOf(await client.vm(second))).toEqual(before);
+  // Out of the configuration and in again: as if it had never been there
+  await kill();
+  await up();
+  await kill();
+  await up(vms);
+  const anew = chosenOf(await client.vm(second));
+  expect([anew.leased, anew.hosts[0]]).toEqual([rival.leased, rival.hosts[0]]);
+});
+
+test('VM of a pattern whose rival has gone, kill -9 -> the same address', async () => {
+  const pattern = [{ match: WAITED }];
+  const id = WAITED;
+  const first = Array.from({ length: 5000 }, (_, i) => `vm-${i}`).find((one) => leaseOf(one) === leaseOf(id));
+  await kill();
+  await up({}, pattern);
+  const rival = chosenOf(await client.putVm(first as string, request));
+  tap(createPersistentTap);
+  await vi.waitFor(async () => expect((await client.vm(id)).origin).toBe('auto'), WAIT);
+  const before = chosenOf(await client.vm(id));
+  expect(before.leased).not.toBe(rival.leased);
+  await client.deleteVm(first as string);
+  await kill();
+  await up({}, pattern);
+  await vi.waitFor(async () => expect((await client.vm(id)).origin).toBe('auto'), WAIT);
+  expect(chosenOf(await client.vm(id))).toEqual(before);
 });

@@ -55,6 +55,22 @@ test('VMs kept and forgotten: opened again -> what was kept last', async () => {
   expect([...(await reopen()).vms]).toEqual([['a', vm(1)]]);
 });
 
+test('what was chosen for VMs, theirs or not -> there again, together; chosen no more -> not', async () => {
+  const chosen = (n: number) => ({ loopback: `127.64.0.${n}`, forwards: [] });
+  const store = await open();
+  await store.put('a', { ...vm(), allocation: chosen(1) });
+  await store.choose('b', chosen(2));
+  await store.choose('c', chosen(3));
+  await store.choose('c', undefined);
+  const all = new Map(Object.entries({ a: chosen(1), b: chosen(2) }));
+  expect(store.allocations()).toEqual(all);
+  expect((await reopen()).allocations()).toEqual(all);
+  // And once more, from the state alone
+  const last = await reopen();
+  expect(last.allocations()).toEqual(all);
+  expect([...last.vms.keys()]).toEqual(['a']);
+});
+
 test('many changes at once -> all durable when each says so', async () => {
   const store = await open();
   await Promise.all(Array.from({ length: 300 }, (_, i) => store.put(`vm${i}`, vm(i))));
