@@ -8,7 +8,6 @@
 import type { Duplex } from 'node:stream';
 import { isDeepStrictEqual } from 'node:util';
 import { diffConfig } from '../config/diff.ts';
-import { formatIp } from '../config/ip.ts';
 import type { DaemonConfig } from '../config/load.ts';
 import type { VmConfig } from '../config/resolve.ts';
 import type { ServiceConfig } from '../config/service.ts';
@@ -126,7 +125,7 @@ export class Daemon implements ControlPlane {
   }
 
   async #restore(): Promise<void> {
-    for (const id of this.#config.switch.vms.keys()) this.#registry.adopt(id, 'config');
+    for (const vm of this.#config.switch.vms.values()) this.#registry.adopt(vm);
     await this.#registry.restore(this.#store.vms);
     this.#registry.removeOrphans();
     const names = withLinks(undefined, (links) => links.links().map(({ name }) => name));
@@ -184,7 +183,7 @@ export class Daemon implements ControlPlane {
 
   /** Whether the VM's address was said when it was asked for. */
   #isSaid(id: string, address: 'mac' | 'ip'): boolean {
-    return (this.#registry.requestOf(id) ?? this.#config.switch.vms.get(id))?.[address] !== undefined;
+    return this.#registry.requestOf(id)?.[address] !== undefined;
   }
 
   fdb(): FdbEntry[] {
@@ -219,14 +218,9 @@ export class Daemon implements ControlPlane {
     const state = this.#switch.vmState(id);
     const facts = this.#registry.facts(id, state);
     const network = this.#config.switch.networks.get(facts.network);
-    const configured = this.#config.switch.vms.get(id);
     const workers = this.#workerStates();
     const subject: Subject = {
       ...facts,
-      // Of a VM of the configuration the switch has what was said.
-      mac: this.#isSaid(id, 'mac') ? (facts.mac ?? state?.mac) : undefined,
-      ip6: facts.ip6 ?? (configured?.ip6 && formatIp(configured.ip6)),
-      vmm: facts.vmm ?? configured?.vmm,
       network,
       upstreams: network?.dns.upstreams ?? hostNameServers(),
       port: state,
@@ -316,7 +310,7 @@ export class Daemon implements ControlPlane {
     };
     await this.#switch.reconfigure({ networks, profiles, capture });
     for (const [id, vm] of vms) {
-      if (!this.#switch.has(id)) await this.#attachConfigured(id, vm);
+      if (!this.#switch.has(id)) await this.#attachConfigured(vm);
       else if (!isSame(id))
         this.#options.log.warn({ vm: id }, 'VM of the API has the id of one in the configuration');
     }
@@ -329,9 +323,9 @@ export class Daemon implements ControlPlane {
     };
   }
 
-  async #attachConfigured(id: string, vm: VmConfig): Promise<void> {
+  async #attachConfigured(vm: VmConfig): Promise<void> {
     await this.#switch.attachResolved(vm);
-    this.#registry.adopt(id, 'config');
+    this.#registry.adopt(vm);
   }
 
   /** Stops the switch as {@link Switch.close} does; the state stays. */

@@ -7,6 +7,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { DEFAULT_NETWORK, ID_RULE, isId } from '../config/names.ts';
+import type { VmConfig } from '../config/resolve.ts';
 import type { VmInput } from '../config/schema.ts';
 import type { AutoAttachRule } from '../config/service.ts';
 import type { Switch } from '../engine/switch.ts';
@@ -14,6 +15,7 @@ import { TapswitchError } from '../errors.ts';
 import type { Logger, PortState } from '../index.ts';
 import type { Forward, ForwardRequest, Generation, Vm, VmRequest } from '../resources/resources.ts';
 import { Attacher } from './attacher.ts';
+import { inputOf } from './configured.ts';
 import type { EventLog } from './event-log.ts';
 import { changeForwards, differInForwards } from './forward-changes.ts';
 import { matches } from './glob.ts';
@@ -28,7 +30,7 @@ interface Entry {
   readonly origin: Vm['origin'];
   /** Of the API: also in the store */
   stored: StoredVm | undefined;
-  /** Of a pattern: what it stands for */
+  /** Of the configuration or a pattern: what was said of it */
   readonly input?: VmInput;
 }
 
@@ -127,17 +129,15 @@ export class VmRegistry {
   }
 
   // --- who asks -------------------------------------------------------------------------------------------
-  /** Takes note of a VM that the switch has already. */
-  adopt(id: string, origin: Vm['origin']): void {
-    this.#enter(id, { origin, stored: undefined });
+  /** Takes note of a VM of the configuration, which the switch has already. */
+  adopt(vm: VmConfig): void {
+    const { id } = vm;
+    this.#enter(id, { origin: 'config', stored: undefined, input: inputOf(vm) });
     this.#attacher.store(id);
     this.#parts.events.add({ type: 'vm-added', vm: id });
   }
 
-  /**
-   * Attaches the VMs of the state; one whose TAP is missing, or that cannot be had for another reason, stays known, and
-   * what was chosen for it is kept for it: the switch was told when it was made.
-   */
+  /** Attaches the VMs of the state; one whose TAP is missing, or that cannot be had for another reason, stays known. */
   async restore(vms: ReadonlyMap<string, StoredVm>): Promise<void> {
     for (const [id, stored] of [...vms]) await this.#restore(id, stored);
   }
@@ -173,18 +173,14 @@ export class VmRegistry {
 
   /** Attaches what is known and not attached, the VMs of the configuration apart: the networks have changed. */
   async resume(): Promise<void> {
-    await Promise.all(
-      [...this.#entries].map(([id, { stored, input }]) =>
-        this.#inTurn(id, async () => {
-          if (this.#isAttached(id)) return;
-          const attach = () =>
-            stored === undefined
-              ? this.#parts.switch.attach(id, input as VmInput)
-              : this.#attachAgain(id, stored);
-          if (stored !== undefined || input !== undefined) await this.#attacher.orWait(id, attach);
-        }),
-      ),
-    );
+    const each = [...this.#entries].map(([id, entry]) => this.#inTurn(id, () => this.#resume(id, entry)));
+    await Promise.all(each);
+  }
+
+  async #resume(id: string, { origin, stored, input }: Entry): Promise<void> {
+    if (origin === 'config' || this.#isAttached(id)) return;
+    const attach = () => this.#parts.switch.attach(id, input as VmInput);
+    await this.#attacher.orWait(id, stored === undefined ? attach : () => this.#attachAgain(id, stored));
   }
 
   /** Ends a VM of the configuration. */

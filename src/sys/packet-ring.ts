@@ -7,11 +7,9 @@
  * counted (`takeReceiveOverflow` in packet-socket.ts). The socket is readable while a block waits.
  */
 import { holdFrames } from './fanout.ts';
-import { bind, check, close, mmap, munmap, setsockopt, socket, viewMemory } from './libc.ts';
+import { check, close, mmap, munmap, setsockopt, viewMemory } from './libc.ts';
+import { bindToInterface, openUnboundSocket } from './packet-socket.ts';
 
-const AF_PACKET = 17;
-const SOCK_RAW_NONBLOCK_CLOEXEC = 0x80803;
-const ETH_P_ALL = 0x0003;
 const SOL_PACKET = 263;
 const PACKET_RX_RING = 5;
 const PACKET_VERSION = 10;
@@ -45,13 +43,12 @@ const MAC_OFFSET = 24;
 const PACKET_TYPE = 48 + 10;
 
 /**
- * Opens a socket of an interface that sees what comes in and what leaves, once it is given a filter. Binding waits for an
- * RCU grace period (about 8 ms): not for the datapath's thread.
+ * Opens a socket of an interface that sees what comes in and what leaves, once it is given a filter. Binding it
+ * takes a while: not for the datapath's thread.
  * @throws SysError EPERM without CAP_NET_RAW, ENODEV when the interface is gone, ENOMEM
  */
 export function openPacketRing(interfaceIndex: number): number {
-  // Protocol 0: it would see other interfaces' frames until it is bound.
-  const fd = check('open AF_PACKET socket', socket(AF_PACKET, SOCK_RAW_NONBLOCK_CLOEXEC, 0));
+  const fd = openUnboundSocket();
   try {
     const version = Buffer.from(Uint32Array.of(TPACKET_V3).buffer);
     check('set PACKET_VERSION', setsockopt(fd, SOL_PACKET, PACKET_VERSION, version, version.length));
@@ -61,11 +58,7 @@ export function openPacketRing(interfaceIndex: number): number {
     );
     check('set PACKET_RX_RING', setsockopt(fd, SOL_PACKET, PACKET_RX_RING, request, request.length));
     holdFrames(fd);
-    const address = Buffer.alloc(20);
-    address.writeUInt16LE(AF_PACKET, 0);
-    address.writeUInt16BE(ETH_P_ALL, 2);
-    address.writeInt32LE(interfaceIndex, 4);
-    check(`bind AF_PACKET socket to interface ${interfaceIndex}`, bind(fd, address, address.length));
+    bindToInterface(fd, interfaceIndex);
     return fd;
   } catch (error) {
     close(fd);

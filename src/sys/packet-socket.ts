@@ -48,8 +48,7 @@ function setBuffer(fd: number, forced: number, limited: number, bytes: number, w
 
 /**
  * Opens a socket that receives every frame entering `interfaceIndex` from outside and none that we send.
- * It is made with protocol 0, else it would deliver other interfaces' frames until bound. Binding waits for an RCU
- * grace period (about 8 ms): not for the datapath's thread.
+ * Binding it takes a while: not for the datapath's thread.
  *
  * @param bufferBytes bound of what the kernel queues for us, `bytes` of its own accounting (a 64 KB frame counts ~70-100 KB)
  * @throws SysError EPERM without CAP_NET_RAW, ENODEV when the interface is gone
@@ -85,9 +84,24 @@ export function openPacketSockets(
   }
 }
 
+/** Opens a socket that gets nothing before it is bound. Throws SysError. */
+export function openUnboundSocket(): number {
+  // With a protocol it would get all interfaces' frames until then.
+  return check('open AF_PACKET socket', socket(AF_PACKET, SOCK_RAW_NONBLOCK_CLOEXEC, 0));
+}
+
+/** Binds such a socket to all frames of an interface, which waits for an RCU grace period (about 8 ms). Throws SysError. */
+export function bindToInterface(fd: number, interfaceIndex: number): void {
+  const address = Buffer.alloc(20);
+  address.writeUInt16LE(AF_PACKET, 0);
+  address.writeUInt16BE(ETH_P_ALL, 2);
+  address.writeInt32LE(interfaceIndex, 4);
+  check(`bind AF_PACKET socket to interface ${interfaceIndex}`, bind(fd, address, address.length));
+}
+
 /** @param held keeps frames from it for now */
 function open(interfaceIndex: number, bufferBytes: number, held: boolean): number {
-  const fd = check('open AF_PACKET socket', socket(AF_PACKET, SOCK_RAW_NONBLOCK_CLOEXEC, 0));
+  const fd = openUnboundSocket();
   try {
     setOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1, 'set PACKET_VNET_HDR');
     setOption(fd, SOL_PACKET, PACKET_AUXDATA, 1, 'set PACKET_AUXDATA');
@@ -97,11 +111,7 @@ function open(interfaceIndex: number, bufferBytes: number, held: boolean): numbe
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, bufferBytes, 'set receive buffer');
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, bufferBytes, 'set send buffer');
     if (held) holdFrames(fd);
-    const address = Buffer.alloc(20);
-    address.writeUInt16LE(AF_PACKET, 0);
-    address.writeUInt16BE(ETH_P_ALL, 2);
-    address.writeInt32LE(interfaceIndex, 4);
-    check(`bind AF_PACKET socket to interface ${interfaceIndex}`, bind(fd, address, address.length));
+    bindToInterface(fd, interfaceIndex);
     return fd;
   } catch (error) {
     close(fd);

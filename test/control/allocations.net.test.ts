@@ -75,6 +75,17 @@ const chosenOf = ({ leased, loopback, forwards }: Vm) => ({
 });
 const request = { createTap: {}, forwards: [`0:${GUEST_PORT}`] };
 
+/** Two rivals, the second of which is there without its TAP after a restart, and what was chosen for that one before. */
+async function waiting() {
+  const [first, second] = rivals();
+  tap(createPersistentTap);
+  const before = chosenOf(await client.putVm(second, { tap: WAITED, forwards: request.forwards }));
+  await kill();
+  tap(removePersistentTap);
+  await up();
+  return { first, second, before };
+}
+
 test('whom it gave way to has gone, kill -9 -> the same address, identity and host port', async () => {
   const [first, second] = rivals();
   const rival = chosenOf(await client.putVm(first, request));
@@ -90,12 +101,7 @@ test('whom it gave way to has gone, kill -9 -> the same address, identity and ho
 });
 
 test('it waits for its TAP, a rival comes -> the rival gives way', async () => {
-  const [first, second] = rivals();
-  tap(createPersistentTap);
-  const before = chosenOf(await client.putVm(second, { tap: WAITED, forwards: request.forwards }));
-  await kill();
-  tap(removePersistentTap);
-  await up();
+  const { first, second, before } = await waiting();
   expect((await client.vm(second)).state).toBe('absent');
   const rival = chosenOf(await client.putVm(first, request));
   expect(rival.leased).not.toBe(before.leased);
@@ -106,12 +112,7 @@ test('it waits for its TAP, a rival comes -> the rival gives way', async () => {
 });
 
 test('it is deleted while it waits -> what was kept is there for others', async () => {
-  const [first, second] = rivals();
-  tap(createPersistentTap);
-  const before = chosenOf(await client.putVm(second, { tap: WAITED, forwards: request.forwards }));
-  await kill();
-  tap(removePersistentTap);
-  await up();
+  const { first, second, before } = await waiting();
   await client.deleteVm(second);
   const rival = chosenOf(await client.putVm(first, request));
   expect([rival.leased, rival.hosts[0]]).toEqual([before.leased, before.hosts[0]]);

@@ -167,8 +167,9 @@ test('two daemons on one state -> the second ends with STATE_IN_USE, the first g
 });
 
 test('VM of the configuration -> the API may show it, not change it', async () => {
-  await up({ vms: { a: { tap: 'vm11', ip: addressOf(11) } } });
-  expect(await client.vm('a')).toMatchObject({ origin: 'config', state: 'up' });
+  const said = { tap: 'vm11', ip: addressOf(11), ip6: 'fd00:1::11', profile: 'browser-vm' };
+  await up({ networks: { default: stage.network({ subnet6: 'fd00:1::/64' }) }, vms: { a: said } });
+  expect(await client.vm('a')).toMatchObject({ ...said, origin: 'config', state: 'up' });
   await expect(client.putVm('a', request)).rejects.toMatchObject({ code: 'VM_CONFIGURED' });
   await expect(client.deleteVm('a')).rejects.toMatchObject({ code: 'VM_CONFIGURED' });
 });
