@@ -2,7 +2,7 @@
 import { type Baseline, kindOf } from '../baseline.ts';
 import type { About } from '../header.ts';
 import type { Result } from '../measure.ts';
-import { latencyPlot, throughputPlot } from './plots.ts';
+import { headlinePlot, latencyPlot, throughputPlot } from './plots.ts';
 import { scalingPlot } from './scaling.ts';
 
 const INTRODUCTION = `# Benchmarks
@@ -24,6 +24,9 @@ const PLOTS = [
   ['latency', latencyPlot, 'Latency by program'],
   ['scaling', scalingPlot, 'Scaling with the number of ports'],
 ] as const;
+
+/** The plot that the README shows */
+const HEADLINE = 'headline';
 
 /** Files by their path below docs. */
 export type Files = ReadonlyMap<string, string>;
@@ -102,7 +105,7 @@ function section({ about, results }: Baseline, plots: ReadonlyMap<string, string
 export function reportOf(baselines: ReadonlyMap<string, Baseline>): Files {
   const files = new Map<string, string>();
   const sections = [...baselines.values()].map((baseline) => {
-    for (const [name, plot] of PLOTS) {
+    for (const [name, plot] of [...PLOTS, [HEADLINE, headlinePlot] as const]) {
       const drawn = plot(baseline.results);
       if (drawn !== undefined) files.set(`benchmarks/${kindOf(baseline.about)}-${name}.svg`, drawn);
     }
@@ -112,11 +115,11 @@ export function reportOf(baselines: ReadonlyMap<string, Baseline>): Files {
   return files;
 }
 
-/** The README with the first kind's throughput between its marks. Throws when it has none. */
+/** The README with the first kind's headline between its marks. Throws when it has none. */
 export function withHeadline(readme: string, files: Files): string {
   const [start, end] = [readme.indexOf(START), readme.indexOf(END)];
   if (start < 0 || end < start) throw new Error(`README.md lacks ${START} or ${END}`);
-  const plot = [...files.keys()].find((path) => path.endsWith('-throughput.svg'));
+  const plot = [...files.keys()].find((path) => path.endsWith(`-${HEADLINE}.svg`));
   const shown =
     plot === undefined ? '' : `![TCP throughput of tapswitch, the kernel and other programs](docs/${plot})\n`;
   return `${readme.slice(0, start)}${START}\n${shown}${readme.slice(end)}`;

@@ -25,7 +25,10 @@ interface Bar {
   readonly figures: Readonly<Record<string, number>>;
 }
 
-const OURS = /^(tapswitch|datapath|forward|nat|daemon)(-|$)/;
+const OURS = /^(tapswitch|datapath|captured|beside|forward|nat|daemon)(-|$)/;
+
+/** Rows of the README's plot */
+const HEADLINE = ['l2.tcp.1', 'l2.tcp.4', 'forward.tcp.in', 'forward.tcp.out', 'nat.tcp.up', 'nat.tcp.down'];
 
 function groupsOf(results: readonly Result[], unit: string): Group[] {
   const rows = results.filter(
@@ -35,7 +38,7 @@ function groupsOf(results: readonly Result[], unit: string): Group[] {
     label: name,
     bars: Object.entries(rigs).map(([rig, figures]) => ({
       label: rig === 'forward' || rig === 'nat' ? 'tapswitch' : rig,
-      colour: OURS.test(rig) ? COLOURS.ours : rig === reference ? COLOURS.reference : COLOURS.other,
+      colour: rig === reference ? COLOURS.reference : OURS.test(rig) ? COLOURS.ours : COLOURS.other,
       figures,
     })),
   }));
@@ -82,6 +85,11 @@ export function throughputPlot(results: readonly Result[]): string | undefined {
   ]);
   const title = 'TCP throughput, more is better';
   return picture(WIDTH, height, title, [...grid(scale, place, height, 'Gbit/s'), ...bars]);
+}
+
+/** {@link throughputPlot} of a few rows that say most. */
+export function headlinePlot(results: readonly Result[]): string | undefined {
+  return throughputPlot(results.filter(({ name }) => HEADLINE.includes(name)));
 }
 
 /** A line from the median to the 99.9th percentile, with a mark at each of p50, p99, p99.9. */

@@ -9,6 +9,7 @@ const RIGHT = 130;
 const HEIGHT = 260;
 const TOP = 64;
 const AXIS = 34;
+const LINE = 16;
 const SCALE_ROW = /^scale\.(.+)\.(\d+)$/;
 
 interface Point {
@@ -47,6 +48,14 @@ function curvesOf(results: readonly Result[], figure: Diagram['figure']): Curves
   return curves;
 }
 
+/** `y`, or the next place below it that is no label's yet; it is one then. */
+function freeFrom(labels: number[], y: number): number {
+  let free = y;
+  while (labels.some((label) => Math.abs(label - free) < LINE)) free += LINE;
+  labels.push(free);
+  return free;
+}
+
 function drawn(title: string, curves: Curves, top: number): string[] {
   const all = [...curves.values()].flat();
   const across = decades(all.map(({ ports }) => ports));
@@ -67,13 +76,14 @@ function drawn(title: string, curves: Curves, top: number): string[] {
     text(LEFT - 6, y(value) + 4, String(value), { 'text-anchor': 'end' }),
   ]);
   const colours = [COLOURS.ours, COLOURS.reference, COLOURS.other, COLOURS.text];
+  const labels: number[] = [];
   const lines = [...curves].flatMap(([measure, points], i) => {
     const stroke = colours[i % colours.length]!;
     const end = points.at(-1)!;
     const path = points.map(({ ports, value }) => `${x(ports).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
     return [
       shape('polyline', { points: path, fill: 'none', stroke, 'stroke-width': 2 }),
-      text(x(end.ports) + 6, y(end.value) + 4, measure, { fill: stroke }),
+      text(x(end.ports) + 6, freeFrom(labels, y(end.value) + 4), measure, { fill: stroke }),
     ];
   });
   const heading = text(LEFT, top + TOP - 14, title, { 'font-weight': 'bold' });

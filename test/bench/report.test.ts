@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type Baseline, readBaselines } from '../../bench/baseline.ts';
 import type { About } from '../../bench/header.ts';
 import { reportOf, withHeadline } from '../../bench/report/document.ts';
-import { latencyPlot, throughputPlot } from '../../bench/report/plots.ts';
+import { headlinePlot, latencyPlot, throughputPlot } from '../../bench/report/plots.ts';
 import { scalingPlot } from '../../bench/report/scaling.ts';
 import { decades, ticks } from '../../bench/report/svg.ts';
 import { resultOf } from './result.ts';
@@ -88,7 +88,7 @@ describe('report of a baseline', () => {
   test('README without marks -> refused; with them -> the plot between', () => {
     expect(() => withHeadline('# x', files)).toThrow('lacks');
     const marked = '<!-- benchmarks: written by npm run bench:report -->\nold\n<!-- end of benchmarks -->\n';
-    expect(withHeadline(marked, files)).toContain('(docs/benchmarks/x64-2cpu-throughput.svg)');
+    expect(withHeadline(marked, files)).toContain('(docs/benchmarks/x64-2cpu-headline.svg)');
     expect(withHeadline(marked, files)).not.toContain('old');
   });
 });
@@ -102,6 +102,23 @@ describe('plots', () => {
     expect(widths).toHaveLength(2);
     expect(widths[0]! / widths[1]!).toBeCloseTo(0.8765, 2);
     expect(plot).not.toContain('l2.tap');
+  });
+
+  test('headline -> the rows that say most; without them none', () => {
+    const other = resultOf(1, { name: 'l2.tcp.plain.1' });
+    expect(headlinePlot([results[0]!, other])).toContain('l2.tcp.1');
+    expect(headlinePlot([results[0]!, other])).not.toContain('plain');
+    expect(headlinePlot([other])).toBeUndefined();
+  });
+
+  test('scaling, two curves that end in one place -> their labels stand apart', () => {
+    const both = ['tcp', 'rtt'].flatMap((measure) =>
+      [1, 10].map((ports) => resultOf(1, { name: `scale.${measure}.${ports}` })),
+    );
+    const [tcp, rtt2] = ['tcp', 'rtt'].map((word) =>
+      Number(new RegExp(`y="([\\d.]+)"[^>]*>${word}<`).exec(scalingPlot(both)!)?.[1]),
+    );
+    expect(Math.abs(tcp! - rtt2!)).toBeGreaterThan(10);
   });
 
   test('latency -> three marks for each program', () => {
