@@ -1,8 +1,9 @@
 /** Lines of `tapswitch trace`. */
 import { expect, test } from 'vitest';
 import type { ReadPacket } from '../../src/capture/pcapng-reader.ts';
-import { FrameSummary } from '../../src/capture/summary/frame.ts';
+import { FrameSummary, SUMMARY_BYTES } from '../../src/capture/summary/frame.ts';
 import { type Paint, traceLine } from '../../src/cli/trace.ts';
+import { SNIFFED_BYTES } from '../../src/fastpath/fast-path.ts';
 import { A, arpRequest, GATEWAY, VNET_BYTES } from '../lib/frames.ts';
 
 const frame = arpRequest({ from: A, about: GATEWAY }).subarray(VNET_BYTES);
@@ -32,4 +33,8 @@ test('colours -> around time, arrow and reason', () => {
 
 test('a name that would move the cursor -> cannot', () => {
   expect(line({ interfaceName: 'a\x1b[2Jb' })).toContain(' a?[2Jb -> ');
+});
+
+test('what a line is made of -> no more than is seen of frames on the fast path, which a trace leaves there', () => {
+  expect(SUMMARY_BYTES).toBeLessThanOrEqual(SNIFFED_BYTES);
 });
