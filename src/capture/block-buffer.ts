@@ -4,6 +4,7 @@
  */
 import { DROP_REASONS } from '../telemetry/drops.ts';
 import { NOT_DROPPED } from './filter/frame.ts';
+import { field } from './pcapng.ts';
 import {
   BLOCK_HEADER_BYTES,
   BLOCK_PACKET,
@@ -28,16 +29,10 @@ const ID_BYTES = OPTION_HEAD_BYTES + 8;
 const LEAST_PACKET_BYTES = FRAME_OFFSET + FLAGS_BYTES + ID_BYTES + END_BYTES + BLOCK_TRAILER_BYTES;
 
 const NOTHING = new Uint8Array(0);
-const text = new TextEncoder();
-/** Of dropped frames, by the number of the reason; whole words */
-const COMMENTS = DROP_REASONS.map((reason) => {
-  const said = text.encode(`dropped: ${reason}`);
-  const option = Buffer.alloc(OPTION_HEAD_BYTES + ((said.length + 3) & ~3));
-  option.writeUInt16LE(OPTION_COMMENT, 0);
-  option.writeUInt16LE(said.length, 2);
-  option.set(said, OPTION_HEAD_BYTES);
-  return option;
-});
+/** Of dropped frames, by the number of the reason */
+const COMMENTS = DROP_REASONS.map((reason) =>
+  Buffer.concat(field(OPTION_COMMENT, Buffer.from(`dropped: ${reason}`))),
+);
 
 export class BlockBuffer {
   #u8: Uint8Array = NOTHING;

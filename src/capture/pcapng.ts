@@ -1,6 +1,7 @@
 /**
  * Blocks of a pcapng file (draft-ietf-opsawg-pcapng), each whole and by itself: a capture is their concatenation, the
- * section header first, an interface before what names it; those of packets are block-buffer.ts's. Little-endian; times are nanoseconds since 1970.
+ * section header first, an interface before what names it; those of packets are
+ * block-buffer.ts's. Little-endian; times are nanoseconds since 1970.
  */
 import { addressBytes } from '../sys/ip-text.ts';
 import {
@@ -126,7 +127,8 @@ function options(...all: readonly (readonly [code: number, value: string | Uint8
   return [...given.flatMap(([code, value]) => field(code, Buffer.from(value))), Buffer.alloc(4)];
 }
 
-function field(code: number, value: Uint8Array): Uint8Array[] {
+/** An option or a record, whole words. */
+export function field(code: number, value: Uint8Array): Uint8Array[] {
   const head = Buffer.alloc(OPTION_HEAD_BYTES);
   head.writeUInt16LE(code, 0);
   head.writeUInt16LE(value.length, 2);

@@ -1,7 +1,7 @@
 /**
  * Addresses for VMs that are configured with none: one each, which follows from the VM's id and goes around what is
- * somebody's already, or kept for somebody. A VM that comes later and is configured with such an address has it; the other is given a
- * new one, and is told so when it asks again.
+ * somebody's already, or kept for somebody. A VM that comes later and is configured with such an address has it; the
+ * other is given a new one, and is told so when it asks again.
  *
  * In a network of clones nobody is in anybody's way.
  */

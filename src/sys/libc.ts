@@ -30,9 +30,6 @@ export const mmap: (
 ) => number = lib.func('intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)');
 export const munmap: (address: number, bytes: number) => number = lib.func('int munmap(uintptr_t, size_t)');
 
-/** The bytes at an address as they are: valid for as long as they are mapped. */
-export const viewMemory = (address: number, bytes: number): ArrayBuffer =>
-  koffi.view(address, bytes) as unknown as ArrayBuffer;
 export const memmove: (to: number, from: number, bytes: number) => number = lib.func(
   'uintptr_t memmove(uintptr_t, uintptr_t, size_t)',
 );
@@ -143,10 +140,10 @@ export const clockGettime: (clock: number, address: number) => number = lib.func
 
 // --- scheduling -------------------------------------------------------------------------------------------
 export const schedYield: () => number = lib.func('int sched_yield()');
-
-// --- namespaces -------------------------------------------------------------------------------------------
 /** Of those operations that take a text. */
 export const prctl: (operation: number, text: string) => number = lib.func('int prctl(int, const char *)');
+
+// --- namespaces -------------------------------------------------------------------------------------------
 export const unshare: (flags: number) => number = lib.func('int unshare(int)');
 export const setns: (fd: number, type: number) => number = lib.func('int setns(int, int)');
 

@@ -7,17 +7,14 @@
  * counted (`takeReceiveOverflow` in packet-socket.ts). The socket is readable while a block waits.
  */
 import { holdFrames } from './fanout.ts';
-import { check, close, mmap, munmap, setsockopt, viewMemory } from './libc.ts';
-import { bindToInterface, openUnboundSocket } from './packet-socket.ts';
+import { check, close, setsockopt } from './libc.ts';
+import { type Memory, mapShared, unmapMemory } from './memory.ts';
+import { bindToInterface, openUnboundSocket, SOL_PACKET, setOption } from './packet-socket.ts';
 
-const SOL_PACKET = 263;
 const PACKET_RX_RING = 5;
 const PACKET_VERSION = 10;
 const TPACKET_V3 = 2;
 const PACKET_OUTGOING = 4;
-
-const PROT_READ_WRITE = 0x3;
-const MAP_SHARED = 0x1;
 
 const BLOCK_BYTES = 65_536;
 const BLOCKS = 32;
@@ -50,8 +47,7 @@ const PACKET_TYPE = 48 + 10;
 export function openPacketRing(interfaceIndex: number): number {
   const fd = openUnboundSocket();
   try {
-    const version = Buffer.from(Uint32Array.of(TPACKET_V3).buffer);
-    check('set PACKET_VERSION', setsockopt(fd, SOL_PACKET, PACKET_VERSION, version, version.length));
+    setOption(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V3, 'set PACKET_VERSION');
     // struct tpacket_req3
     const request = Buffer.from(
       Uint32Array.of(BLOCK_BYTES, BLOCKS, FRAME_BYTES, RING_BYTES / FRAME_BYTES, RING_RETIRE_MS, 0, 0).buffer,
@@ -73,7 +69,7 @@ export function openPacketRing(interfaceIndex: number): number {
 export class PacketRing {
   readonly view: DataView;
   readonly u8: Uint8Array;
-  readonly #address: number;
+  readonly #memory: Memory;
   readonly #words: Int32Array;
   #block = 0;
   /** Frames of the block that are left, once it has been handed over */
@@ -84,16 +80,15 @@ export class PacketRing {
 
   /** Maps the ring of a socket; undefined where the kernel refuses. */
   static map(fd: number): PacketRing | undefined {
-    const address = mmap(0, RING_BYTES, PROT_READ_WRITE, MAP_SHARED, fd, 0);
-    return address === -1 ? undefined : new PacketRing(address);
+    const memory = mapShared(fd, RING_BYTES);
+    return memory && new PacketRing(memory);
   }
 
-  private constructor(address: number) {
-    this.#address = address;
-    const buffer = viewMemory(address, RING_BYTES);
-    this.view = new DataView(buffer);
-    this.u8 = new Uint8Array(buffer);
-    this.#words = new Int32Array(buffer);
+  private constructor(memory: Memory) {
+    this.#memory = memory;
+    this.view = memory.view;
+    this.u8 = memory.u8;
+    this.#words = new Int32Array(memory.view.buffer);
   }
 
   /** Goes on to the next frame; false where none is there yet. What was passed is the kernel's again then. */
@@ -150,6 +145,6 @@ export class PacketRing {
 
   /** Gives the mapping back, not the socket. Nothing of it may be touched afterwards. */
   release(): void {
-    munmap(this.#address, RING_BYTES);
+    unmapMemory(this.#memory);
   }
 }

@@ -16,7 +16,7 @@ const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
-const SOL_PACKET = 263;
+export const SOL_PACKET = 263;
 const PACKET_STATISTICS = 6;
 const PACKET_AUXDATA = 8;
 const PACKET_VNET_HDR = 15;
@@ -30,7 +30,8 @@ export const AUXDATA_STATUS_OFFSET = 16;
 /** The frame carried a VLAN tag that is no longer in its bytes (`TP_STATUS_VLAN_VALID`). */
 export const STATUS_VLAN_VALID = 1 << 4;
 
-function setOption(fd: number, level: number, name: number, value: number, what: string): void {
+/** Sets an option that is a number. Throws SysError, which says `what` was tried. */
+export function setOption(fd: number, level: number, name: number, value: number, what: string): void {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);
   check(what, setsockopt(fd, level, name, bytes, 4));
