@@ -2,7 +2,8 @@
  * The captures of a switch: begun, followed as VMs come and go, and ended.
  *
  * A frame that the kernel hands from one VM to another does not pass the datapath. A capture of headers looks on by
- * sockets of its own (sniffers.ts); for one that wants more, its VMs are put off the fast path as long as it runs.
+ * sockets of its own (sniffers.ts); for one that wants more, its VMs are put off the fast path as long as it runs. Connections
+ * that are offloaded cannot come back: their frames are looked on at in any case, and no other is offloaded meanwhile.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compileFilter } from '../capture/filter/compile.ts';
@@ -52,6 +53,9 @@ export interface Capture extends AsyncIterable<Uint8Array> {
 /** VMs whose frames on the fast path are looked on at: each takes 8 ms of the control thread to begin with, and 2 MiB */
 const MOST_SNIFFED = 16;
 
+/** Of a VM's frames: whole ones take it off the fast path. */
+export type Wanted = 'nothing' | 'headers' | 'whole';
+
 interface Running {
   /** The beginning of a frame is enough */
   readonly isOfHeaders: boolean;
@@ -86,16 +90,15 @@ export class Captures {
     this.limits = limits;
   }
 
-  /** Whether a capture wants frames of a VM whole, which takes it off the fast path. */
-  wantsWhole(id: string): boolean {
-    return this.#isWantedBy(id, ({ isOfHeaders }) => this.#areMany || !isOfHeaders);
-  }
-
-  #isWantedBy(id: string, which: (running: Running) => boolean): boolean {
-    for (const running of this.#running.values()) {
-      if (which(running) && (running.ids === undefined || running.ids.includes(id))) return true;
+  /** What all captures together want of a VM's frames. */
+  wanted(id: string): Wanted {
+    let wanted: Wanted = 'nothing';
+    for (const { ids, isOfHeaders } of this.#running.values()) {
+      if (ids !== undefined && !ids.includes(id)) continue;
+      if (this.#areMany || !isOfHeaders) return 'whole';
+      wanted = 'headers';
     }
-    return false;
+    return wanted;
   }
 
   /** Begins a capture. Throws VM_UNKNOWN, FILTER_INVALID, CAPTURE_LIMIT. */
@@ -156,8 +159,13 @@ export class Captures {
 
   /** VMs whose frames on the fast path a capture has to look at. */
   #sniffed(): Set<VmPort> {
-    const isWanted = ({ vm: { id } }: VmPort) => this.#isWantedBy(id, () => true) && !this.wantsWhole(id);
-    return new Set([...this.#vms].filter((port) => port.mayTakeFastPath && isWanted(port)));
+    const isPassedBy = (port: VmPort) => {
+      const wanted = this.wanted(port.vm.id);
+      return wanted === 'headers'
+        ? port.mayTakeFastPath || port.isOffloading
+        : wanted === 'whole' && port.isOffloading;
+    };
+    return new Set([...this.#vms].filter(isPassedBy));
   }
 
   /** Takes note of what the kernel had no room for; now and then. */

@@ -1,6 +1,7 @@
 /** What the control thread and a datapath worker say to each other. */
 import type { CaptureBinding } from '../capture/tap.ts';
 import type { DnsUpstream } from '../config/dns.ts';
+import type { OffloadGrant } from '../fastpath/flow-entry.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { DialBinding, DialNews, ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
@@ -35,6 +36,8 @@ export type Command =
   /** Answered with the flows of the VM on `port` */
   | { readonly op: 'flows'; readonly port: number }
   | { readonly op: 'dial'; readonly dial: DialBinding }
+  /** The answer to the worker's question of that number; undefined for no */
+  | { readonly op: 'offload'; readonly question: number; readonly grant: OffloadGrant | undefined }
   | { readonly op: 'services'; readonly network: number; readonly services: readonly HostServiceRecord[] }
   /** What the gateway's name server answers itself in a network */
   | { readonly op: 'names'; readonly network: number; readonly names: NetworkNames }
@@ -64,12 +67,21 @@ export type WorkerMessage =
   | { readonly type: 'watched'; readonly token: number }
   | { readonly type: 'gave-up'; readonly what: GivenUp }
   | { readonly type: 'dialed'; readonly number: number; readonly news: DialNews }
-  | { readonly type: 'reached'; readonly port: number; readonly guestPort: number };
+  | { readonly type: 'reached'; readonly port: number; readonly guestPort: number }
+  | ({ readonly type: 'offload' } & OffloadQuestion);
 
-/** What a worker is started with. */
+/** Whether a connection of the VM on `port` may be offloaded; the addresses are those of its host's side, int32. */
+export interface OffloadQuestion {
+  readonly question: number;
+  readonly port: number;
+  readonly local: number;
+  readonly remote: number;
+}
+
 /** What a datapath worker's thread is called, in Node.js and in the kernel. */
 export const datapathThreadName = (worker: number): string => `tapswitch-${worker}`;
 
+/** What a worker is started with. */
 export interface WorkerSetup {
   readonly worker: number;
   readonly tables: TableMemory;
@@ -79,6 +91,8 @@ export interface WorkerSetup {
   readonly epollFd: number;
   /** An eventfd for each worker: its own, and those it wakes others by */
   readonly wakeFds: readonly number[];
+  /** Map of offloaded connections, the control thread's; undefined where none are to be */
+  readonly flowsFd: number | undefined;
   /** A VmUse */
   readonly use: SharedArrayBuffer;
   /** A Handover */

@@ -22,6 +22,7 @@ import { CapturedPort } from '../capture/captured-port.ts';
 import type { CaptureBinding } from '../capture/tap.ts';
 import { CaptureTaps } from '../capture/taps.ts';
 import { MAX_NETWORKS } from '../config/limits.ts';
+import { FLOW, FLOW_KEY } from '../fastpath/flow-entry.ts';
 import { TableAddressBook } from '../gateway/dns/address-book.ts';
 import { GatewayDns } from '../gateway/dns/dns.ts';
 import { EgressPolicies } from '../gateway/egress-policies.ts';
@@ -32,6 +33,7 @@ import { HostServices } from '../gateway/host-services.ts';
 import { Outbox } from '../gateway/outbox.ts';
 import { Sockets } from '../gateway/sockets.ts';
 import { Handover } from '../gateway/tcp/handover.ts';
+import type { Offloads } from '../gateway/tcp/offload.ts';
 import { TimerWheel } from '../gateway/timer-wheel.ts';
 import { VmUse } from '../gateway/vm-use.ts';
 import { BATCH_FRAMES, FrameBatch } from '../port/batch.ts';
@@ -42,13 +44,14 @@ import { TapPort } from '../port/tap-port.ts';
 import { Forwarder } from '../switch/forwarder.ts';
 import { GATEWAY_PORT, KIND_VM, MAX_PORTS, Tables } from '../switch/tables.ts';
 import { dropReason, FLOOD, KEPT } from '../switch/verdict.ts';
+import { BpfMap } from '../sys/bpf.ts';
 import { Clock } from '../sys/clock.ts';
 import { DescriptorSet } from '../sys/descriptor-set.ts';
 import { EPOLLET, EPOLLIN, Epoll } from '../sys/epoll.ts';
 import { clearEventfd, signalEventfd } from '../sys/eventfd.ts';
 import { close } from '../sys/libc.ts';
 import { CounterBlock } from '../telemetry/counters.ts';
-import type { Answer, Command, PortBinding, WorkerSetup } from './commands.ts';
+import type { Answer, Command, OffloadQuestion, PortBinding, WorkerSetup } from './commands.ts';
 import { EgressQueues } from './egress.ts';
 import { EventWait } from './event-wait.ts';
 import { ReceiveTurns } from './receive-turns.ts';
@@ -73,6 +76,7 @@ export interface DatapathOwner {
   /** See GatewayContext */
   dialed(number: number, news: DialNews): void;
   reached(port: number, guestPort: number): void;
+  offload(question: OffloadQuestion): void;
 }
 
 export class Datapath {
@@ -150,9 +154,19 @@ export class Datapath {
       dropped: (slot: number, ingress: number, reason: number) => this.#drop(slot, ingress, reason),
       settle: (slot: number, ingress: number, verdict: number) => this.#carryOut(slot, ingress, verdict),
       share: this.#share,
+      offloads: this.#offloads(),
       use,
     };
     this.#gateway = new Gateway(context, this.#handover);
+  }
+
+  #offloads(): Offloads | undefined {
+    const { flowsFd, worker } = this.#setup;
+    if (flowsFd === undefined) return undefined;
+    const flows = new BpfMap(FLOW_KEY.bytes, FLOW.bytes, flowsFd);
+    const ask: Offloads['ask'] = (question, port, local, remote) =>
+      this.#owner.offload({ question, port, local, remote });
+    return { flows, worker, ask };
   }
 
   /** Runs until told to stop. */
@@ -273,6 +287,9 @@ export class Datapath {
         return this.#gateway.flowsOf(command.port);
       case 'dial':
         this.#gateway.dial(command.dial);
+        break;
+      case 'offload':
+        this.#gateway.tcp.mayOffload(command.question, command.grant);
         break;
       case 'services':
         this.#services.set(command.network, command.services);

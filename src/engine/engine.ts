@@ -8,6 +8,7 @@ import type { DnsUpstream } from '../config/dns.ts';
 import { VM_FLOWS, VM_HALF_OPEN_FLOWS } from '../config/limits.ts';
 import type { FlowLimits } from '../config/network.ts';
 import { TapswitchError } from '../errors.ts';
+import type { OffloadGrant } from '../fastpath/flow-entry.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { DialBinding, DialNews, ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
@@ -29,7 +30,7 @@ import { openEventfd } from '../sys/eventfd.ts';
 import { close } from '../sys/libc.ts';
 import { allocateCounters, CounterBlock, CounterReader, type PortStats } from '../telemetry/counters.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { PortBinding } from './commands.ts';
+import type { OffloadQuestion, PortBinding } from './commands.ts';
 import type { Scene } from './scene.ts';
 import type { FlowUse } from './switch-types.ts';
 import { type VmRecord, WorkerThread } from './worker-thread.ts';
@@ -52,6 +53,8 @@ export interface EngineEvents {
   dialed(number: number, news: DialNews): void;
   /** A port of the VM on `port` took its first connection of the host's */
   reached(port: number, guestPort: number): void;
+  /** A worker asks; between which interfaces, or undefined for no */
+  offload(question: OffloadQuestion): OffloadGrant | undefined;
   /** A thread died, and with it its connections; its replacement is about to start */
   died(worker: number): void;
 }
@@ -75,8 +78,9 @@ export class Engine {
 
   /**
    * @param workers number of datapath threads
+   * @param flowsFd map of offloaded connections, undefined where none are to be
    */
-  constructor(workers: number, log: Logger, events: EngineEvents) {
+  constructor(workers: number, flowsFd: number | undefined, log: Logger, events: EngineEvents) {
     const tables = allocateTables();
     // The control thread counts too, in a block behind the workers'.
     const counters = allocateCounters(workers + 1, MAX_PORTS);
@@ -93,14 +97,16 @@ export class Engine {
     this.#wakeFds = Array.from({ length: workers }, openEventfd);
     for (let worker = 0; worker < workers; worker++) {
       const wakeFds = this.#wakeFds;
-      const setup = { worker, tables, counters, heartbeats, startedSeconds, wakeFds, use, handover };
+      const setup = { worker, tables, counters, heartbeats, startedSeconds, wakeFds, use, handover, flowsFd };
       const watched = (token: number) => this.#watchers.get(token)?.();
       const died = () => {
         this.tables.unlockDead(worker);
         new VmUse(use).clear(worker);
         events.died(worker);
       };
-      this.#threads.push(new WorkerThread(setup, log, { ...events, watched, died }));
+      const offload = (question: OffloadQuestion) =>
+        this.#threads[worker]?.mayOffload(question.question, events.offload(question));
+      this.#threads.push(new WorkerThread(setup, log, { ...events, watched, died, offload }));
     }
   }
 

@@ -20,7 +20,7 @@ import { AttachedVms } from './attached-vms.ts';
 import { type Capture, type CaptureOptions, Captures } from './captures.ts';
 import { Dialer } from './dialer.ts';
 import { Engine } from './engine.ts';
-import { FastPaths } from './fast-paths.ts';
+import { FastPaths, NO_WAYS } from './fast-paths.ts';
 import { Guards } from './guards.ts';
 import { Leases } from './leases.ts';
 import { LinkWatch } from './link-watch.ts';
@@ -72,15 +72,18 @@ export class Switch {
     this.#profiles = config.profiles;
     this.#log = log;
     this.#events = events;
-    this.#engine = new Engine(config.workers, log, {
+    this.#fastPaths = new FastPaths(config.fastPath === 'off', log);
+    this.#engine = new Engine(config.workers, this.#fastPaths.offload?.fd, log, {
       gaveUp: (what) => this.#forwards.gaveUp(what),
       dialed: (number, news) => this.#dialer.heard(number, news),
       reached: (number, guestPort) => {
         const port = this.#vms.ofNumber(number);
         if (port !== undefined) events.reached?.(port.vm.id, guestPort);
       },
+      offload: ({ port, local, remote }) => this.#vms.ofNumber(port)?.mayOffload(local, remote),
       died: (worker) => {
         this.#dialer.died(worker);
+        this.#fastPaths.died(worker);
         events.workerReplaced?.(worker);
       },
     });
@@ -89,7 +92,6 @@ export class Switch {
     this.#names = new NameService(this.#engine, log);
     const parts = { engine: this.#engine, links: this.#links, names: this.#names, log };
     this.#networks = new Networks(config.networks, parts);
-    this.#fastPaths = new FastPaths(config.fastPath === 'off', log);
     this.#guards = new Guards(config.guard === 'required', log);
     this.#forwards = new ForwardTable(this.#engine, this.#kept, log);
     this.#leases = new Leases(this.#engine.tables, this.#kept, log);
@@ -97,7 +99,8 @@ export class Switch {
     this.#vms = new AttachedVms(this.#networks.configs);
     this.#captures = new Captures(this.#engine, this.#vms, this.#networks, config.capture, log);
     const lookedAfter = { vms: this.#vms, captures: this.#captures, guards: this.#guards };
-    this.#upkeep = new Upkeep({ ...lookedAfter, names: this.#names, outbound: this.#outbound }, log);
+    const followed = { names: this.#names, outbound: this.#outbound, fastPaths: this.#fastPaths };
+    this.#upkeep = new Upkeep({ ...lookedAfter, ...followed }, log);
   }
 
   /** Opens the host ports and attaches the VMs of the configuration. */
@@ -138,9 +141,8 @@ export class Switch {
     this.#vms.checkTapFree(vm);
     const guard = this.#guards.kindFor(vm);
     const network = this.#networks.numberOf(vm.network);
-    // Only VMs that may meet each other, and whose frames are not to be interfered with, have use for it.
-    const meets = this.#networks.configs.get(vm.network)?.mode === 'shared' && faults === undefined;
-    const fastPath = meets ? this.#fastPaths.of(vm.netns) : undefined;
+    const isShared = this.#networks.configs.get(vm.network)?.mode === 'shared';
+    const ways = faults === undefined ? this.#fastPaths.waysOf(vm.netns, isShared) : NO_WAYS;
     if (!prepared) this.#guards.inherit([vm]);
     const policy = () => this.#outbound.wordsOf(vm);
     const limits = () => this.#networks.limitsOf(vm.network);
@@ -149,8 +151,8 @@ export class Switch {
       if (change === 'present' || change === 'absent') this.#captures.followSoon();
     };
     const common = { engine: this.#engine, vm, network, guard, log: this.#log, changed };
-    const captured = () => this.#captures.wantsWhole(vm.id);
-    const port = new VmPort({ ...common, faults, policy, limits, fastPath, captured });
+    const captured = () => this.#captures.wanted(vm.id);
+    const port = new VmPort({ ...common, ...ways, faults, policy, limits, captured });
     this.#vms.add(port);
     try {
       this.#giveLease(port);
@@ -371,10 +373,10 @@ export class Switch {
       for (const { vm } of this.#vms) await this.#links.remove(vm.netns, vm.tap);
       await Promise.all([...this.#vms.ids()].map((id) => this.#forwards.close(id)));
       await Promise.all([...this.#vms].map((port) => port.close()));
-      this.#fastPaths.close();
     } finally {
       // Whatever went wrong: a thread that goes on would keep the process alive.
       await this.#engine.stop();
+      this.#fastPaths.close();
     }
     await this.#networks.close();
   }

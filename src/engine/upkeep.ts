@@ -2,6 +2,7 @@
 import type { Logger } from '../telemetry/logger.ts';
 import type { AttachedVms } from './attached-vms.ts';
 import type { Captures } from './captures.ts';
+import type { FastPaths } from './fast-paths.ts';
 import type { Guards } from './guards.ts';
 import type { NameService } from './name-service.ts';
 import type { OutboundRules } from './outbound.ts';
@@ -17,6 +18,7 @@ interface UpkeepParts {
   readonly vms: AttachedVms;
   readonly captures: Captures;
   readonly guards: Guards;
+  readonly fastPaths: FastPaths;
   readonly names: NameService;
   readonly outbound: OutboundRules;
 }
@@ -51,7 +53,8 @@ export class Upkeep {
   }
 
   #followHost(): void {
-    const { vms, names, outbound } = this.#parts;
+    const { vms, names, outbound, fastPaths } = this.#parts;
+    fastPaths.offload?.rest();
     names.follow().catch((error: unknown) => {
       this.#log.error({ err: error }, "the host's name servers could not be passed on");
     });

@@ -12,7 +12,9 @@
 import type { FlowLimits } from '../config/network.ts';
 import type { VmConfig } from '../config/resolve.ts';
 import { TapswitchError } from '../errors.ts';
-import type { FastPath, FastPort } from '../fastpath/fast-path.ts';
+import { type FastPath, type FastPort, SNIFFED_BYTES } from '../fastpath/fast-path.ts';
+import type { OffloadGrant } from '../fastpath/flow-entry.ts';
+import type { FlowOffload } from '../fastpath/flow-offload.ts';
 import type { FaultPlan } from '../port/faulty-port.ts';
 import type { GuardKind } from '../port/guard.ts';
 import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from '../switch/gateway-mac.ts';
@@ -27,9 +29,11 @@ import type { Link } from '../sys/rtnetlink.ts';
 import { DROP } from '../telemetry/drops.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { macHigh, macLow, macOf } from '../wire/mac.ts';
+import type { Wanted } from './captures.ts';
 import { DeviceDrops } from './device-drops.ts';
 import type { Engine } from './engine.ts';
 import { within } from './namespace.ts';
+import { prepareOffload } from './offloading.ts';
 import { hasCarrier, type OpenTap, openVmTap } from './vm-tap.ts';
 import type { VmRecord } from './worker-thread.ts';
 
@@ -48,8 +52,10 @@ export interface VmPortOptions {
   readonly limits: () => FlowLimits;
   /** Of the VM's namespace; undefined when its frames are all to pass through the datapath */
   readonly fastPath: FastPath | undefined;
-  /** Whether all its frames are to pass through the datapath at the moment, because somebody looks */
-  readonly captured: () => boolean;
+  /** Undefined when its connections are all to end in the datapath */
+  readonly offload: FlowOffload | undefined;
+  /** What captures want of its frames at the moment: whole ones pass through the datapath */
+  readonly captured: () => Wanted;
   readonly log: Logger;
   /** Told when the TAP comes or goes, and its carrier */
   readonly changed: (change: 'present' | 'absent' | 'up' | 'down') => void;
@@ -173,6 +179,7 @@ export class VmPort {
       await this.#setCarrier(false);
       this.collect();
       this.#options.fastPath?.detach(tap.index);
+      this.#options.offload?.detach(tap.index);
     } finally {
       this.#tap = undefined;
       this.#deviceDrops = undefined;
@@ -220,18 +227,38 @@ export class VmPort {
     return this.plugged && this.#options.fastPath !== undefined;
   }
 
+  /** Connections of it are, or were lately, or are about to be, carried by the kernel. */
+  get isOffloading(): boolean {
+    return this.#tap !== undefined && this.#options.offload?.isAt(this.#tap.index) === true;
+  }
+
+  /** Readies everything for the kernel to carry a connection, see {@link prepareOffload}. Undefined where it may not. */
+  mayOffload(local: number, remote: number): OffloadGrant | undefined {
+    const { offload, fastPath, captured } = this.#options;
+    if (offload === undefined || this.#tap === undefined || captured() !== 'nothing') return undefined;
+    try {
+      // Where there is a fast path, its filter knows of them.
+      if (fastPath === undefined && !this.isOffloading) offload.filter(this.#tap.fds);
+      return prepareOffload(offload, this.#tap.index, local, remote);
+    } catch (error) {
+      this.#log.warn({ err: (error as Error).message }, 'a connection cannot be offloaded');
+      return undefined;
+    }
+  }
+
   /**
    * Opens a socket that looks on at what the fast path takes past the datapath, in and out by the interface. Undefined
    * where there is nothing to see, or it cannot be had, which is logged.
    */
   openSniffer(): number | undefined {
-    const { fastPath } = this.#options;
+    const { fastPath, offload } = this.#options;
     const index = this.#tap?.index;
-    if (index === undefined || fastPath === undefined) return undefined;
+    if (index === undefined) return undefined;
     let fd = -1;
     try {
       fd = within(this.vm.netns, () => openPacketRing(index));
-      fastPath.sniff(fd);
+      if (fastPath !== undefined) fastPath.sniff(fd);
+      else offload?.sniff(fd, SNIFFED_BYTES);
       return fd;
     } catch (error) {
       if (fd >= 0) close(fd);
@@ -254,7 +281,7 @@ export class VmPort {
     const { tables } = engine;
     const known =
       tables.macState(this.number) !== ADDRESS_UNKNOWN && tables.ipState(this.number) !== ADDRESS_UNKNOWN;
-    if (!known || !tables.carrier(this.number) || this.#options.captured()) return undefined;
+    if (!known || !tables.carrier(this.number) || this.#options.captured() === 'whole') return undefined;
     return {
       network,
       macHigh: tables.macHigh(this.number),

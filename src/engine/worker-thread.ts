@@ -13,6 +13,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { CaptureBinding } from '../capture/tap.ts';
 import type { DnsUpstream } from '../config/dns.ts';
 import { TapswitchError } from '../errors.ts';
+import type { OffloadGrant } from '../fastpath/flow-entry.ts';
 import type { NetworkNames } from '../gateway/dns/names.ts';
 import type { FlowRecord } from '../gateway/flow-list.ts';
 import type { DialBinding, DialNews, ForwardBinding, GivenUp } from '../gateway/forward-binding.ts';
@@ -27,6 +28,7 @@ import {
   type Command,
   type CommandMessage,
   datapathThreadName,
+  type OffloadQuestion,
   type PortBinding,
   type WorkerMessage,
   type WorkerSetup,
@@ -62,6 +64,7 @@ export interface WorkerEvents {
   gaveUp(what: GivenUp): void;
   dialed(number: number, news: DialNews): void;
   reached(port: number, guestPort: number): void;
+  offload(question: OffloadQuestion): void;
   /** The thread has died; its replacement is about to start */
   died(): void;
 }
@@ -184,6 +187,7 @@ export class WorkerThread {
     else if (message.type === 'running') this.#settle();
     else if (message.type === 'dialed') this.#events.dialed(message.number, message.news);
     else if (message.type === 'reached') this.#events.reached(message.port, message.guestPort);
+    else if (message.type === 'offload') this.#events.offload(message);
     else this.#resolve(message.sequence, message.answer);
   }
 
@@ -284,6 +288,12 @@ export class WorkerThread {
     this.#post({ op: 'dial', dial });
     signalEventfd(this.#wakeFd);
     return true;
+  }
+
+  /** Answers the thread's question; where it has died meanwhile, nobody has that question. */
+  mayOffload(question: number, grant: OffloadGrant | undefined): void {
+    this.#post({ op: 'offload', question, grant });
+    signalEventfd(this.#wakeFd);
   }
 
   /** Once resolved, the thread does not touch the port's descriptor any more. */

@@ -24,6 +24,7 @@ const datapath = new Datapath(setup, {
   gaveUp: (what) => say({ type: 'gave-up', what }),
   dialed: (number, news) => say({ type: 'dialed', number, news }),
   reached: (port, guestPort) => say({ type: 'reached', port, guestPort }),
+  offload: (question) => say({ type: 'offload', ...question }),
 });
 say({ type: 'running' });
 datapath.run();

@@ -26,7 +26,14 @@ import {
 } from '../sys/bpf.ts';
 import { close } from '../sys/libc.ts';
 import { inNamespace } from '../sys/netns.ts';
-import { DESTINATION, filterProgram, PORT, redirectProgram, snifferProgram } from './program.ts';
+import {
+  DESTINATION,
+  type FilterMaps,
+  filterProgram,
+  PORT,
+  redirectProgram,
+  snifferProgram,
+} from './program.ts';
 
 /** What the fast path must know of a port: its addresses and its network, as the switch has them. */
 export interface FastPort {
@@ -103,6 +110,7 @@ export class FastPath {
   readonly #destinations: BpfMap;
   readonly #redirect: number;
   readonly #filter: number;
+  readonly #maps: FilterMaps;
   readonly #attached = new Map<number, Attached>();
   /** Program of sockets that look on, once there was one */
   #sniffer: number | undefined;
@@ -110,9 +118,10 @@ export class FastPath {
   /**
    * @param namespace path of the network namespace it is for; our own where undefined
    * @param capacity ports it can have
+   * @param flows descriptor of the map of connections that are offloaded there, if any are
    * @throws SysError EPERM without CAP_BPF, EINVAL on a kernel before 6.6
    */
-  constructor(namespace: string | undefined, capacity: number) {
+  constructor(namespace: string | undefined, capacity: number, flows: number | undefined) {
     this.#namespace = namespace;
     const opened: number[] = [];
     const owned = (fd: number): number => {
@@ -120,13 +129,14 @@ export class FastPath {
       return fd;
     };
     try {
-      this.#ports = new BpfMap(4, PORT.bytes, capacity);
+      this.#ports = BpfMap.make(4, PORT.bytes, capacity);
       owned(this.#ports.fd);
-      this.#destinations = new BpfMap(DESTINATION.bytes, 4, capacity);
+      this.#destinations = BpfMap.make(DESTINATION.bytes, 4, capacity);
       owned(this.#destinations.fd);
-      const maps = [this.#ports.fd, this.#destinations.fd] as const;
-      this.#redirect = owned(loadProgram(PROGRAM.interfaceIngress, redirectProgram(...maps)));
-      this.#filter = owned(loadProgram(PROGRAM.socketFilter, filterProgram(...maps)));
+      this.#maps = { ports: this.#ports.fd, destinations: this.#destinations.fd, flows };
+      const redirect = redirectProgram(this.#ports.fd, this.#destinations.fd);
+      this.#redirect = owned(loadProgram(PROGRAM.interfaceIngress, redirect));
+      this.#filter = owned(loadProgram(PROGRAM.socketFilter, filterProgram(this.#maps)));
       // A kernel before 6.6 takes the program and refuses the link: better known now than at each port.
       close(inNamespace(namespace, () => attachTcxIngress(this.#redirect, LOOPBACK_INDEX, true)));
     } catch (error) {
@@ -147,10 +157,7 @@ export class FastPath {
    * takes the fast path, and of each that goes out. Throws SysError.
    */
   sniff(fd: number): void {
-    this.#sniffer ??= loadProgram(
-      PROGRAM.socketFilter,
-      snifferProgram(this.#ports.fd, this.#destinations.fd, SNIFFED_BYTES),
-    );
+    this.#sniffer ??= loadProgram(PROGRAM.socketFilter, snifferProgram(this.#maps, SNIFFED_BYTES));
     attachSocketFilter(fd, this.#sniffer);
   }
 

@@ -8,6 +8,7 @@
 
 import { TCX } from '../sys/bpf.ts';
 import { BpfAssembler, FP } from '../sys/bpf-assembler.ts';
+import { CONTEXT, findRelayed } from './flow-program.ts';
 
 /** Layout of a port in the `ports` map, keyed by interface index (u32). */
 export const PORT = {
@@ -54,7 +55,6 @@ const SOURCE_ADDRESS = FRAME + 26;
 const INDEX_KEY = -48;
 const DESTINATION_KEY = -64;
 
-const CONTEXT = 6;
 const PORT_ENTRY = 7;
 const EGRESS = 8;
 
@@ -140,26 +140,52 @@ export function redirectProgram(ports: number, destinations: number): Uint8Array
     .assemble();
 }
 
-/** Program for a packet socket: nothing of a frame that is for the fast path, all of any other. */
-export function filterProgram(ports: number, destinations: number): Uint8Array {
-  return decide(ports, destinations).set(0, 0).exit().label('slow').set(0, -1).exit().assemble();
+/** What a filter looks frames up in; without the first two no VM of it meets another, without the last nothing is offloaded. */
+export interface FilterMaps {
+  readonly ports?: number | undefined;
+  readonly destinations?: number | undefined;
+  readonly flows?: number | undefined;
+}
+
+/** Falls through for a frame that the kernel sends on by itself, jumps to `own` for any other. */
+function decideAll(
+  { ports, destinations, flows }: FilterMaps,
+  code: BpfAssembler,
+  own: string,
+): BpfAssembler {
+  if (ports === undefined || destinations === undefined) code.move(CONTEXT, 1);
+  else decide(ports, destinations, code).go('taken').label('slow');
+  if (flows === undefined) code.go(own);
+  else findRelayed(code, flows, own);
+  return code.label('taken');
+}
+
+/** Program for a packet socket: nothing of a frame that the kernel sends on by itself, all of any other. */
+export function filterProgram(maps: FilterMaps): Uint8Array {
+  return decideAll(maps, new BpfAssembler(), 'own')
+    .set(0, 0)
+    .exit()
+    .label('own')
+    .set(0, -1)
+    .exit()
+    .assemble();
 }
 
 /**
- * Program for a packet socket that looks on: the beginning of a frame that comes in for the fast path, and of one that goes
+ * Program for a packet socket that looks on: the beginning of a frame that comes in and is sent on by the kernel, and of one that goes
  * out after it came in by another interface, and so was redirected; nothing of what the switch itself sends, or gets.
  */
-export function snifferProgram(ports: number, destinations: number, bytes: number): Uint8Array {
+export function snifferProgram(maps: FilterMaps, bytes: number): Uint8Array {
   const code = new BpfAssembler().load(4, 2, 1, SKB_PACKET_TYPE).ifEqual(2, PACKET_OUTGOING, 'outgoing');
-  return decide(ports, destinations, code)
+  return decideAll(maps, code, 'own')
     .set(0, bytes)
     .exit()
     .label('outgoing')
     .load(4, 2, 1, SKB_INGRESS_IFINDEX)
-    .ifEqual(2, 0, 'slow')
+    .ifEqual(2, 0, 'own')
     .set(0, bytes)
     .exit()
-    .label('slow')
+    .label('own')
     .set(0, 0)
     .exit()
     .assemble();

@@ -10,6 +10,7 @@ import type { DialNews, GivenUp } from './forward-binding.ts';
 import type { HostServices } from './host-services.ts';
 import type { Outbox } from './outbox.ts';
 import type { Sockets } from './sockets.ts';
+import type { Offloads } from './tcp/offload.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 import type { Settle } from './udp/departures.ts';
 import type { VmUse } from './vm-use.ts';
@@ -42,6 +43,8 @@ export interface GatewayContext {
   readonly dialed: (number: number, news: DialNews) => void;
   /** Tells of the first connection of the host's that a port of a guest took, since its flows were last ended */
   readonly reached: (port: number, guestPort: number) => void;
+  /** How the kernel takes connections over; undefined where it is not to */
+  readonly offloads?: Offloads | undefined;
   readonly dropped: Dropped;
   /** Carries out the verdict about a frame of the batch at hand that was kept at first */
   readonly settle: Settle;

@@ -30,7 +30,8 @@ export function tcpRecords(flow: TcpFlow | undefined): FlowRecord[] {
   const records: FlowRecord[] = [];
   for (let at = flow; at !== undefined && records.length < MOST_LISTED; at = at.nextOfPort) {
     const direction = at.forward === -1 ? 'out' : 'in';
-    records.push({ protocol: 'tcp', direction, ...endsOf(at), state: STATE_NAMES[at.state] as string });
+    const state = at.offloading?.isAway ? 'offloaded' : (STATE_NAMES[at.state] as string);
+    records.push({ protocol: 'tcp', direction, ...endsOf(at), state });
   }
   return records;
 }

@@ -5,6 +5,7 @@
  * do it refuses at once, so that nobody waits.
  */
 import type { FrameBatch } from '../port/batch.ts';
+import { boundMss } from '../sys/tcp-state.ts';
 import type { GatewayContext } from './context.ts';
 import { Datagrams } from './datagrams.ts';
 import { Dhcp } from './dhcp.ts';
@@ -19,6 +20,7 @@ import { Neighbours } from './neighbour.ts';
 import { SYN_SENT } from './tcp/flow.ts';
 import { TcpForwards } from './tcp/forwards.ts';
 import type { Handover } from './tcp/handover.ts';
+import { largestSegment } from './tcp/offload-fit.ts';
 import { TcpGateway } from './tcp/tcp.ts';
 
 export class Gateway {
@@ -91,8 +93,11 @@ export class Gateway {
 
   addForward(forward: ForwardBinding): void {
     const { protocol, number, fd, port, guestPort } = forward;
-    if (protocol === 'tcp') this.#forwards.add(forward);
-    else this.#datagrams.forwards.open(number, fd, port, guestPort);
+    if (protocol === 'tcp') {
+      const { offloads, tables } = this.#context;
+      if (offloads !== undefined) boundMss(fd, largestSegment(tables, port));
+      this.#forwards.add(forward);
+    } else this.#datagrams.forwards.open(number, fd, port, guestPort);
   }
 
   /** Stops listening; with `reset` ends the forward's connections, too. Those of UDP end in any case. */

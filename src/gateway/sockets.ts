@@ -85,6 +85,11 @@ export class Sockets {
     this.#users[token - this.#first]?.ready(events);
   }
 
+  /** Tells nobody of a socket's events any more; it stays open. */
+  mute(token: number): void {
+    this.#epoll.remove(this.#fds[token - this.#first] as number);
+  }
+
   /** Closes the socket; with `reset` a stream's peer sees a reset. */
   close(token: number, reset = false): void {
     const index = token - this.#first;

@@ -3,7 +3,7 @@
  * our programs need. A program is checked by the kernel's verifier when it is loaded, not here.
  */
 const INSTRUCTION_BYTES = 8;
-const MAX_INSTRUCTIONS = 256;
+const MAX_INSTRUCTIONS = 480;
 
 /** Sizes of a load or store, `bytes`. */
 export type Width = 1 | 2 | 4 | 8;
@@ -16,12 +16,22 @@ const LD_IMM64 = 0x18;
 const MOV_IMM = 0xb7;
 const MOV_REG = 0xbf;
 const ADD_IMM = 0x07;
+const ADD_REG = 0x0f;
+const SUB_REG = 0x1f;
+const AND_IMM = 0x57;
+const LSH_IMM = 0x67;
+const LSH_REG = 0x6f;
+const RSH_IMM = 0x77;
+const RSH_REG = 0x7f;
+const JA = 0x05;
 const JEQ_IMM = 0x15;
 const JEQ_REG = 0x1d;
 const JNE_IMM = 0x55;
 const JNE_REG = 0x5d;
 const JLT_IMM = 0xa5;
+const JGT_IMM = 0x25;
 const JGT_REG = 0x2d;
+const JSET_IMM = 0x45;
 const TO_BIG_ENDIAN = 0xdc;
 const CALL = 0x85;
 const EXIT = 0x95;
@@ -65,6 +75,41 @@ export class BpfAssembler {
     return this.#emit(ADD_IMM, register, 0, 0, value);
   }
 
+  /** `register += source` */
+  addFrom(register: number, source: number): this {
+    return this.#emit(ADD_REG, register, source, 0, 0);
+  }
+
+  /** `register -= source` */
+  subtract(register: number, source: number): this {
+    return this.#emit(SUB_REG, register, source, 0, 0);
+  }
+
+  /** `register &= value` */
+  and(register: number, value: number): this {
+    return this.#emit(AND_IMM, register, 0, 0, value);
+  }
+
+  /** `register <<= bits` */
+  shiftLeft(register: number, bits: number): this {
+    return this.#emit(LSH_IMM, register, 0, 0, bits);
+  }
+
+  /** `register >>= bits`, unsigned */
+  shiftRight(register: number, bits: number): this {
+    return this.#emit(RSH_IMM, register, 0, 0, bits);
+  }
+
+  /** `register <<= by`, a register */
+  shiftLeftBy(register: number, by: number): this {
+    return this.#emit(LSH_REG, register, by, 0, 0);
+  }
+
+  /** `register >>= by`, a register, unsigned */
+  shiftRightBy(register: number, by: number): this {
+    return this.#emit(RSH_REG, register, by, 0, 0);
+  }
+
   /** `register = *(base + offset)` */
   load(width: Width, register: number, base: number, offset: number): this {
     return this.#emit(LDX_MEM | WIDTH_CODE[width], register, base, offset, 0);
@@ -89,6 +134,16 @@ export class BpfAssembler {
     return this.#jump(JEQ_IMM, register, 0, value, label);
   }
 
+  /** Jumps always */
+  go(label: string): this {
+    return this.#jump(JA, 0, 0, 0, label);
+  }
+
+  /** Jumps when one of the bits of `mask` is set */
+  ifAny(register: number, mask: number, label: string): this {
+    return this.#jump(JSET_IMM, register, 0, mask, label);
+  }
+
   ifSame(register: number, other: number, label: string): this {
     return this.#jump(JEQ_REG, register, other, 0, label);
   }
@@ -106,14 +161,24 @@ export class BpfAssembler {
     return this.#jump(JLT_IMM, register, 0, value, label);
   }
 
+  /** Jumps when `register > value`, unsigned */
+  ifMore(register: number, value: number, label: string): this {
+    return this.#jump(JGT_IMM, register, 0, value, label);
+  }
+
   /** Jumps when `register > other`, unsigned */
   ifGreater(register: number, other: number, label: string): this {
     return this.#jump(JGT_REG, register, other, 0, label);
   }
 
-  /** Turns the lower 16 bits of a register from network order into a number */
+  /** Turns the lower 16 bits of a register from network order into a number, or back */
   fromNetwork16(register: number): this {
     return this.#emit(TO_BIG_ENDIAN, register, 0, 0, 16);
+  }
+
+  /** The same for 32 bits */
+  fromNetwork32(register: number): this {
+    return this.#emit(TO_BIG_ENDIAN, register, 0, 0, 32);
   }
 
   /** Calls a helper (`enum bpf_func_id`); arguments in registers 1 to 5, result in 0 */

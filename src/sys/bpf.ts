@@ -15,6 +15,7 @@ const BPF_MAP_CREATE = 0;
 const BPF_MAP_LOOKUP_ELEM = 1;
 const BPF_MAP_UPDATE_ELEM = 2;
 const BPF_MAP_DELETE_ELEM = 3;
+const BPF_MAP_GET_NEXT_KEY = 4;
 const BPF_PROG_LOAD = 5;
 const BPF_OBJ_PIN = 6;
 const BPF_OBJ_GET = 7;
@@ -187,10 +188,16 @@ export class BpfMap {
   readonly #keyBytes: number;
   readonly #valueBytes: number;
 
-  constructor(keyBytes: number, valueBytes: number, capacity: number) {
+  /** @param fd of a map of such keys and values, which another thread has made */
+  constructor(keyBytes: number, valueBytes: number, fd: number) {
     this.#keyBytes = keyBytes;
     this.#valueBytes = valueBytes;
-    this.fd = bpf(
+    this.fd = fd;
+  }
+
+  /** Makes one. Throws SysError (EPERM). */
+  static make(keyBytes: number, valueBytes: number, capacity: number): BpfMap {
+    const fd = bpf(
       'make a BPF map',
       BPF_MAP_CREATE,
       (view) => {
@@ -201,6 +208,7 @@ export class BpfMap {
       },
       result,
     );
+    return new BpfMap(keyBytes, valueBytes, fd);
   }
 
   /** One call on a key. The kernel insists that what a command does not use is zero. */
@@ -236,6 +244,24 @@ export class BpfMap {
   get(key: Uint8Array): Uint8Array | undefined {
     const room = new Uint8Array(this.#valueBytes);
     return absent(() => this.#element(BPF_MAP_LOOKUP_ELEM, key, room, (value) => value.slice()));
+  }
+
+  /** The key behind `key`, or the first; undefined at the end. Where `key` has gone, it begins again. */
+  next(key?: Uint8Array): Uint8Array | undefined {
+    const nextAt = POINTED_AT + this.#keyBytes;
+    return absent(() =>
+      bpf(
+        'walk a BPF map',
+        BPF_MAP_GET_NEXT_KEY,
+        (view, memory) => {
+          view.setUint32(0, this.fd, true);
+          if (key !== undefined) writePointer(view, 8, memory.address + POINTED_AT);
+          if (key !== undefined) memory.u8.set(key, POINTED_AT);
+          writePointer(view, 16, memory.address + nextAt);
+        },
+        (_, view) => new Uint8Array(view.buffer, view.byteOffset + nextAt, this.#keyBytes).slice(),
+      ),
+    );
   }
 
   /** Removes a key, if it is there. */

@@ -83,6 +83,9 @@ export const connect: (fd: number, address: Bytes, bytes: number) => number = li
 export const getsockname: (fd: number, address: Bytes, bytes: Bytes) => number = lib.func(
   'int getsockname(int, _Out_ void *, _Inout_ void *)',
 );
+export const getpeername: (fd: number, address: Bytes, bytes: Bytes) => number = lib.func(
+  'int getpeername(int, _Out_ void *, _Inout_ void *)',
+);
 export const setsockopt: (fd: number, level: number, name: number, value: Bytes, bytes: number) => number =
   lib.func('int setsockopt(int, int, int, void *, unsigned int)');
 export const getsockopt: (fd: number, level: number, name: number, value: Bytes, bytes: Bytes) => number =

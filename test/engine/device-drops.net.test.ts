@@ -23,7 +23,7 @@ const [SENDER, STUCK] = [21, 22];
 
 function bpfAllowed(): boolean {
   try {
-    close(new BpfMap(4, 4, 1).fd);
+    close(BpfMap.make(4, 4, 1).fd);
     return true;
   } catch {
     return false;

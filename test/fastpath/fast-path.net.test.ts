@@ -11,7 +11,7 @@ import { sendFrames } from '../lib/net-raw.ts';
 
 function bpfAllowed(): boolean {
   try {
-    close(new BpfMap(4, 4, 1).fd);
+    close(BpfMap.make(4, 4, 1).fd);
     return true;
   } catch {
     return false;

@@ -14,6 +14,7 @@ import type { Pollable } from '../sockets.ts';
 import { type Timed, Timer } from '../timer-wheel.ts';
 import type { FlowBuffer } from './buffer-pool.ts';
 import type { FlowEvents } from './flow-events.ts';
+import type { Offloading } from './offloading.ts';
 
 // States of the guest's half (RFC 9293 section 3.3.2), and one before them.
 export const CLOSED = 0;
@@ -178,6 +179,15 @@ export class TcpFlow extends IndexedFlow<TcpFlow> implements Pollable, Timed, Se
   waitMs = 0;
   /** What kept the last try from succeeding, a number of OPEN_FAILURE */
   openFailure = 0;
+
+  // --- on its way to the kernel ---------------------------------------------------------------------------
+  /** Sum of `rcvNxt` and `sndUna`, and the clock, when it was last looked how much the flow moves */
+  bulkMark = 0;
+  bulkSinceMs = 0;
+  /** Bytes that are to be offered at most beyond what is promised already */
+  windowBound = 0x7fffffff;
+  offloadAttempts = 0;
+  offloading: Offloading | undefined = undefined;
 
   constructor(events: FlowEvents) {
     super();

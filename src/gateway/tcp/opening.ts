@@ -25,6 +25,7 @@ import {
   sendAtOnce,
 } from '../../sys/inet-socket.ts';
 import { close } from '../../sys/libc.ts';
+import { boundMss } from '../../sys/tcp-state.ts';
 import { DROP, type DropReason } from '../../telemetry/drops.ts';
 import { PROTOCOL_TCP } from '../../wire/ipv4.ts';
 import * as tcp from '../../wire/tcp.ts';
@@ -56,6 +57,7 @@ import {
   UNANSWERED,
 } from './held.ts';
 import { Notices } from './notices.ts';
+import { largestSegment } from './offload-fit.ts';
 import type { TcpOutput } from './output.ts';
 import { retransmitAfter } from './rtt.ts';
 import type { Segment } from './segment.ts';
@@ -158,6 +160,7 @@ export class Opening {
     const fd = openSocket(isMapped(w0, w1, w2) ? AF_INET : AF_INET6, SOCK_STREAM);
     if (fd < 0) return drop(DROP['flow-limit']);
     sendAtOnce(fd);
+    if (this.#context.offloads !== undefined) boundMss(fd, largestSegment(this.#context.tables, key.port));
     const flow = this.#flows.add(key);
     agree(flow, segment.options, segment.sequence, segment.window, clock);
     number(flow, unguessable(), unguessable());

@@ -152,7 +152,7 @@ export class TcpOutput {
     flow.acked = flow.rcvNxt;
     flow.owesAck = false;
     flow.ackTimer.cancel();
-    const free = this.#receiveBytes - flow.waiting;
+    const free = Math.min(this.#receiveBytes - flow.waiting, flow.windowBound);
     const promised = (flow.rcvEdge - flow.rcvNxt) | 0;
     // What was promised once is not taken back (RFC 9293 section 3.8.6.2.2).
     const window = Math.max(free, promised, 0);
@@ -164,7 +164,8 @@ export class TcpOutput {
 
   /** Whether a window update would be worth a segment of its own (RFC 9293 section 3.8.6.2.2). */
   owesWindow(flow: TcpFlow): boolean {
-    const gain = (flow.rcvNxt + this.#receiveBytes - flow.waiting - flow.rcvEdge) | 0;
+    const free = Math.min(this.#receiveBytes - flow.waiting, flow.windowBound);
+    const gain = (flow.rcvNxt + free - flow.rcvEdge) | 0;
     return flow.state >= ESTABLISHED && gain >= this.#receiveBytes / 2;
   }
 

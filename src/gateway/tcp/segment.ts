@@ -54,8 +54,13 @@ export class Segment {
     return this.payloadBytes + (this.has(tcp.SYN) ? 1 : 0) + (this.has(tcp.FIN) ? 1 : 0);
   }
 
+  /** Whether this is the first of a connection. */
+  get begins(): boolean {
+    return (this.flags & (tcp.SYN | tcp.ACK | tcp.RST)) === tcp.SYN;
+  }
+
   /** Whether this is the first of a connection, and numbered after `last` of an earlier one. */
   beginsAfter(last: number): boolean {
-    return (this.flags & (tcp.SYN | tcp.ACK | tcp.RST)) === tcp.SYN && tcp.before(last, this.sequence);
+    return this.begins && tcp.before(last, this.sequence);
   }
 }

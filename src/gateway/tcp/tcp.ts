@@ -15,6 +15,7 @@
  * One object does all of it for one worker; flows are bound to the VM's port they came by. Those of one VM may be at
  * several workers (flow-share.ts), each of which sees only the segments of its own.
  */
+import type { OffloadGrant } from '../../fastpath/flow-entry.ts';
 import type { FrameBatch } from '../../port/batch.ts';
 import { drop, KEPT } from '../../switch/verdict.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../../sys/epoll.ts';
@@ -45,6 +46,7 @@ import {
 import type { FlowEvents } from './flow-events.ts';
 import { FlowTable } from './flow-table.ts';
 import { MemoryQueue } from './memory-queue.ts';
+import { Offload } from './offload.ts';
 import { Opening, type TcpForward } from './opening.ts';
 import { TcpOutput } from './output.ts';
 import { Reached } from './reached.ts';
@@ -77,6 +79,8 @@ export class TcpGateway implements FlowEvents {
   readonly #receiver: TcpReceiver;
   readonly #opening: Opening;
   readonly #arrival: Arrival;
+  /** Undefined where the kernel is not to carry connections */
+  readonly #offload: Offload | undefined;
   readonly #ready = new ReadyQueue();
   readonly #starving = new MemoryQueue();
   readonly #reached: Reached;
@@ -98,6 +102,8 @@ export class TcpGateway implements FlowEvents {
     this.#reached = new Reached(context.reached);
     this.#opening = new Opening(context, this.flows, this.#output, this);
     this.#arrival = new Arrival(context, this.#output, this.#sender, this.#receiver, this);
+    const { offloads } = context;
+    this.#offload = offloads && new Offload(context, offloads, this.#output, this);
   }
 
   /** Bytes of buffers the flows of a VM hold. */
@@ -115,7 +121,10 @@ export class TcpGateway implements FlowEvents {
     if (!segment.read(batch, slot, ingress, packet, isIpv4)) return drop(DROP.malformed);
     const flow = this.flows.find(segment.key);
     if (flow !== undefined && !this.#isOver(flow, segment)) {
-      this.#arrival.handle(flow, segment);
+      if (!flow.offloading?.isAway) {
+        this.#arrival.handle(flow, segment);
+        this.#offload?.watch(flow);
+      }
       return KEPT;
     }
     return this.#opening.handle(segment);
@@ -137,9 +146,9 @@ export class TcpGateway implements FlowEvents {
 
   /** Whether the flow has ended and the segment begins another of the same name (RFC 9293 section 3.10.7.4, RFC 6191). */
   #isOver(flow: TcpFlow, segment: Segment): boolean {
-    if (flow.state !== TIME_WAIT || !segment.beginsAfter(flow.rcvNxt)) return false;
-    this.close(flow);
-    return true;
+    if (flow.offloading?.isAway && segment.begins) this.close(flow, true);
+    else if (flow.state === TIME_WAIT && segment.beginsAfter(flow.rcvNxt)) this.close(flow);
+    return flow.state === CLOSED;
   }
 
   /** A connection for a forward: holds it until the guest answers. Closes `fd` with a reset where that cannot be. */
@@ -161,6 +170,8 @@ export class TcpGateway implements FlowEvents {
     if (isDial(flow.forward)) this.#context.dialed(flow.forward, 'opened');
     flow.heardMs = this.#context.clock.ms;
     flow.backoff = 0;
+    flow.bulkMark = (flow.rcvNxt + flow.sndUna) | 0;
+    flow.bulkSinceMs = flow.heardMs;
     this.#context.timers.set(flow.timer, this.#context.clock.ms, KEEPALIVE_INTERVAL_MS);
     flow.timerKind = TIMER_KEEPALIVE;
     this.wake(flow);
@@ -211,6 +222,7 @@ export class TcpGateway implements FlowEvents {
   close(flow: TcpFlow, resetHost = false): void {
     if (flow.state === CLOSED) return;
     if (isDial(flow.forward)) this.#opening.dialEnded(flow, resetHost);
+    this.#offload?.recall(flow);
     flow.state = CLOSED;
     flow.timer.cancel();
     flow.ackTimer.cancel();
@@ -218,13 +230,20 @@ export class TcpGateway implements FlowEvents {
     this.#sender.release(flow);
     this.#receiver.release(flow);
     this.#closeHost(flow, resetHost);
+    this.#offload?.forget(flow, resetHost);
     this.flows.remove(flow);
   }
 
   /** Ends the flow by a reset on both sides. */
   abort(flow: TcpFlow): void {
+    this.#offload?.recall(flow);
     if (flow.state >= SYN_RECEIVED && flow.state !== SYN_SENT) this.#output.reset(flow);
     this.close(flow, true);
+  }
+
+  /** The control thread says whether a flow may be offloaded, and between which interfaces. */
+  mayOffload(question: number, grant: OffloadGrant | undefined): void {
+    this.#offload?.answered(question, grant);
   }
 
   #closeHost(flow: TcpFlow, reset: boolean): void {
@@ -253,6 +272,7 @@ export class TcpGateway implements FlowEvents {
 
   // --- from the host --------------------------------------------------------------------------------------
   hostReady(flow: TcpFlow, events: number): void {
+    if (flow.offloading?.isAway) return;
     if ((events & HOST_READABLE) !== 0) flow.hostReadable = true;
     if ((events & EPOLLOUT) !== 0) flow.hostWritable = true;
     if (flow.state === CONNECTING) {
