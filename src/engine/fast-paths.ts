@@ -7,6 +7,7 @@ import { FlowOffload } from '../fastpath/flow-offload.ts';
 import { MAX_PORTS } from '../switch/tables.ts';
 import { SysError } from '../sys/errno.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { isSameNamespace } from './namespace.ts';
 
 /** How the kernel may carry a VM's frames; each undefined where it may not. */
 export interface Ways {
@@ -47,7 +48,7 @@ export class FastPaths {
   #of(namespace: string | undefined): FastPath | undefined {
     const known = this.#paths.get(namespace);
     if (known !== undefined || this.#refused) return known;
-    const flows = namespace === undefined ? this.offload?.fd : undefined;
+    const flows = isSameNamespace(namespace, undefined) ? this.offload?.fd : undefined;
     try {
       const path = new FastPath(namespace, MAX_PORTS, flows);
       this.#paths.set(namespace, path);
@@ -68,7 +69,7 @@ export class FastPaths {
     return {
       fastPath: meets ? this.#of(namespace) : undefined,
       // The sockets of its connections are ours, and so is their namespace.
-      offload: namespace === undefined ? this.offload : undefined,
+      offload: isSameNamespace(namespace, undefined) ? this.offload : undefined,
     };
   }
 

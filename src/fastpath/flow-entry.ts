@@ -46,9 +46,10 @@ export const FLOW = {
   seenTimestamp: 88,
   seen: 92, // u8: there was one
   finished: 93, // u8: a FIN has passed
-  reset: 94, // u8: an RST has passed
-  odd: 95, // u8: options came that cannot be translated
-  bytes: 96,
+  odd: 94, // u8: options came that cannot be translated
+  /** Segments with an RST, good or not */
+  resets: 96,
+  bytes: 104,
 } as const;
 
 /** Addresses, `int32`, and ports of a segment. */
@@ -83,7 +84,7 @@ export interface FlowNotes {
   /** Undefined before the first */
   readonly timestamp: number | undefined;
   readonly finished: boolean;
-  readonly reset: boolean;
+  readonly resets: number;
   readonly odd: boolean;
 }
 
@@ -142,7 +143,7 @@ export function readNotes(entry: Uint8Array): FlowNotes {
     acknowledged: view.getInt32(FLOW.acknowledged, true),
     timestamp: view.getUint8(FLOW.seen) === 0 ? undefined : view.getInt32(FLOW.seenTimestamp, true),
     finished: view.getUint8(FLOW.finished) !== 0,
-    reset: view.getUint8(FLOW.reset) !== 0,
+    resets: view.getUint32(FLOW.resets, true),
     odd: view.getUint8(FLOW.odd) !== 0,
   };
 }

@@ -6,7 +6,7 @@
  *                      \_______________________\________________\____> goes its ordinary way
  *
  * Options are translated in the one shape that Linux gives them (two NOPs, timestamps, two NOPs, up to three ranges);
- * a segment with others is dropped and noted, and the worker that looks after the connection ends it, or never begins.
+ * a segment with others is dropped and noted, and a connection that has such is not offloaded in the first place.
  */
 import { TCX } from '../sys/bpf.ts';
 import { BpfAssembler, FP, type Width } from '../sys/bpf-assembler.ts';
@@ -280,8 +280,10 @@ function takeNotes(code: BpfAssembler): void {
     .label('no end')
     .load(1, 2, FP, CAME + CONTROL_BITS)
     .and(2, RST)
-    .ifEqual(2, 0, 'no reset');
-  note(code, FLOW.reset)
+    .ifEqual(2, 0, 'no reset')
+    .load(4, 2, ENTRY, FLOW.resets)
+    .add(2, 1)
+    .store(4, ENTRY, FLOW.resets, 2)
     .label('no reset')
     .load(4, 2, FP, GOES + ACKNOWLEDGMENT)
     .fromNetwork32(2)

@@ -29,6 +29,7 @@ import {
 } from '../../fastpath/flow-entry.ts';
 import { GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW } from '../../switch/gateway-mac.ts';
 import type { BpfMap } from '../../sys/bpf.ts';
+import { SysError } from '../../sys/errno.ts';
 import {
   closeWindow,
   type FrozenTcp,
@@ -47,8 +48,8 @@ import { fits, isAtRest, isFit } from './offload-fit.ts';
 import { ASKED, CLOSING, HOLDING, OFFLOADED, Offloading, PROVING, reverse } from './offloading.ts';
 import type { TcpOutput } from './output.ts';
 
-/** A connection that moves so much, both ways together, in so long, is bulk: about 1 Gbit/s */
-const BULK_BYTES = 32 * 1024 * 1024;
+/** A connection that moves so much, both ways together, in so long, is bulk: about half a Gbit/s */
+const BULK_BYTES = 16 * 1024 * 1024;
 const BULK_MS = 256;
 /** Attempts to offload a connection: what keeps one from it may pass */
 const MOST_ATTEMPTS = 3;
@@ -60,7 +61,7 @@ const CLOSED_WINDOW = 8 * 1024;
 /** When it is looked whether something was on its way to the host's socket as that was frozen */
 const PROOF_MS = 5;
 const LOOK_MS = 250;
-/** Looks without a segment after which a connection that both sides have ended is forgotten */
+/** Looks without a segment after which a connection that has been ended is forgotten, or one that was reset asked after */
 const LOOKS_AFTER_END = 4;
 /** Looks without a segment after which the guest is asked whether it is still there, and between questions */
 const LOOKS_UNTIL_PROBE = 28_800;
@@ -144,16 +145,31 @@ export class Offload {
     }
     offloading.grant = grant;
     offloading.deadlineMs = (this.#context.clock.ms + REST_MS) | 0;
-    this.#enter(offloading, CLOSING);
+    if (!this.#enter(offloading, CLOSING)) return;
     flow.windowBound = 0;
     closeWindow(flow.fd, true);
   }
 
-  #enter(offloading: Offloading, stage: number): void {
+  /** False where there is no room for one more connection: others have it. */
+  #enter(offloading: Offloading, stage: number): boolean {
     const mode = stage === HOLDING ? HOLDING_MODE : NOTING;
     offloading.stage = stage;
-    this.#offloads.flows.set(offloading.hostKey, waitingEntry(mode, this.#offloads.worker));
-    this.#wait(offloading, STEP_MS);
+    if (this.#write(offloading.hostKey, waitingEntry(mode, this.#offloads.worker))) {
+      this.#wait(offloading, STEP_MS);
+      return true;
+    }
+    this.#goOn(offloading);
+    return false;
+  }
+
+  #write(key: Uint8Array, entry: Uint8Array): boolean {
+    try {
+      this.#offloads.flows.set(key, entry);
+      return true;
+    } catch (error) {
+      if (error instanceof SysError) return false;
+      throw error;
+    }
   }
 
   // --- coming to rest ---------------------------------------------------------------------------------------
@@ -198,18 +214,14 @@ export class Offload {
   /** @param peerTimestamp TSval of the host's side's last segment */
   #handOver(offloading: Offloading, peerTimestamp: number): void {
     const { flow } = offloading;
-    const { flows } = this.#offloads;
     const frozen = freezeTcp(flow.fd);
     if (frozen === undefined) {
       this.#goOn(offloading);
       return;
     }
     offloading.frozen = frozen;
-    try {
-      this.#publish(offloading, frozen, peerTimestamp);
-    } catch {
-      // No room: others have it.
-      flows.delete(offloading.guestKey);
+    if (!this.#publish(offloading, frozen, peerTimestamp)) {
+      this.#offloads.flows.delete(offloading.guestKey);
       thawTcp(flow.fd);
       this.#goOn(offloading);
       return;
@@ -223,10 +235,10 @@ export class Offload {
     this.#wait(offloading, PROOF_MS);
   }
 
-  /** Writes down what each half differs from the other by. */
-  #publish(offloading: Offloading, frozen: FrozenTcp, peerTimestamp: number): void {
+  /** Writes down what each half differs from the other by; false where there is no room for it. */
+  #publish(offloading: Offloading, frozen: FrozenTcp, peerTimestamp: number): boolean {
     const { flow, grant } = offloading;
-    const { flows, worker } = this.#offloads;
+    const { worker } = this.#offloads;
     const timestamp = (frozen.timestamp - flow.tsRecent) | 0;
     const echo = (peerTimestamp - this.#now(flow)) | 0;
     const fromGuest = relayingEntry({
@@ -245,8 +257,7 @@ export class Offload {
       leftShift: frozen.sendScale,
       rightShift: flow.rcvScale,
     });
-    flows.set(offloading.guestKey, fromGuest);
-    flows.set(offloading.hostKey, toGuest);
+    return this.#write(offloading.guestKey, fromGuest) && this.#write(offloading.hostKey, toGuest);
   }
 
   /** What our timestamps to the flow's guest say now. */
@@ -293,19 +304,24 @@ export class Offload {
     const { fromGuest, toGuest } = offloading;
     offloading.quietLooks = passed ? 0 : offloading.quietLooks + 1;
     if (passed) offloading.probes = 0;
-    const isOver = fromGuest.finished && toGuest.finished && offloading.quietLooks >= LOOKS_AFTER_END;
-    if (fromGuest.reset || toGuest.reset || isOver) this.#owner.close(flow);
-    else if (fromGuest.odd || toGuest.odd || offloading.probes > MOST_PROBES) this.#owner.abort(flow);
+    // Whoever a reset was not good enough for goes on. Else the guest is asked, and has nothing left but a reset to say.
+    const mayBeOver = fromGuest.resets + toGuest.resets > 0;
+    const isOver = (fromGuest.finished && toGuest.finished) || fromGuest.resets > offloading.resetsWhenProbed;
+    const isQuiet = offloading.quietLooks >= LOOKS_AFTER_END;
+    if (isQuiet && isOver) this.#owner.close(flow);
+    else if (offloading.probes > MOST_PROBES) this.#owner.abort(flow);
     else {
-      if (offloading.quietLooks >= LOOKS_UNTIL_PROBE) this.#probe(offloading);
+      if (isQuiet && mayBeOver) this.#probe(offloading, LOOKS_AFTER_END);
+      else if (offloading.quietLooks >= LOOKS_UNTIL_PROBE) this.#probe(offloading, LOOKS_BETWEEN_PROBES);
       this.#wait(offloading, LOOK_MS);
     }
   }
 
-  /** Asks the guest of an idle connection for a segment; the programs send it on, which harms nobody. */
-  #probe(offloading: Offloading): void {
-    offloading.quietLooks -= LOOKS_BETWEEN_PROBES;
+  /** Asks the guest of a quiet connection for a segment; the programs send it on, which harms nobody. */
+  #probe(offloading: Offloading, looks: number): void {
+    offloading.quietLooks -= looks;
     offloading.probes++;
+    offloading.resetsWhenProbed = offloading.fromGuest.resets;
     catchUp(offloading);
     this.#output.probe(offloading.flow);
   }

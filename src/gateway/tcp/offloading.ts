@@ -40,6 +40,8 @@ export class Offloading implements Timed {
   /** Looks since something was noted, and questions to the guest since */
   quietLooks = 0;
   probes = 0;
+  /** Resets of the guest's when it was last asked */
+  resetsWhenProbed = 0x7fffffff;
 
   constructor(flow: TcpFlow, ends: TcpEnds, step: (offloading: Offloading) => void) {
     this.flow = flow;
