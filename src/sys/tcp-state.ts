@@ -30,7 +30,8 @@ const TCP_REPAIR_QUEUE = 20;
 const TCP_QUEUE_SEQ = 21;
 const TCP_TIMESTAMP = 24;
 const REPAIR_ON = 1;
-/** Off, without a probe of the peer's window */
+/** Off, with a probe of the peer's window, and without */
+const REPAIR_OFF_PROBING = 0;
 const REPAIR_OFF = -1;
 const RECEIVE_QUEUE = 1;
 const SEND_QUEUE = 2;
@@ -204,6 +205,11 @@ export function frozenReceiveNext(fd: number): number {
 /** Lets a frozen socket go on where it was. */
 export function thawTcp(fd: number): void {
   setNumber(fd, TCP_REPAIR, REPAIR_OFF);
+}
+
+/** Lets the peer of a socket that stands still say something: its window is probed. */
+export function probePeer(fd: number): void {
+  if (setNumber(fd, TCP_REPAIR, REPAIR_ON)) setNumber(fd, TCP_REPAIR, REPAIR_OFF_PROBING);
 }
 
 /** Sends an IPv4 packet, header included, to the address in it (int32). Needs CAP_NET_RAW; 0, or the error's number. */

@@ -36,6 +36,7 @@ import {
   freezeTcp,
   frozenReceiveNext,
   isDrained,
+  probePeer,
   tcpEnds,
   tcpIntake,
   thawTcp,
@@ -183,12 +184,16 @@ export class Offload {
     }
     if (notes.timestamp !== undefined) offloading.toGuest = notes;
     const { timestamp } = offloading.toGuest;
-    if (stage === CLOSING && timestamp !== undefined && this.#isQuiet(offloading))
-      this.#enter(offloading, HOLDING);
+    const isQuiet = stage === CLOSING && this.#isQuiet(offloading);
+    if (isQuiet && timestamp !== undefined) this.#enter(offloading, HOLDING);
     // A step ago at least the other end was shut out: what had passed the program before is in the socket by now.
     else if (stage === HOLDING && timestamp !== undefined && isAtRest(flow) && isDrained(flow.fd))
       this.#handOver(offloading, timestamp);
-    else this.#wait(offloading, STEP_MS);
+    else {
+      // It has acknowledged all there was before the program was there to see it.
+      if (isQuiet) probePeer(flow.fd);
+      this.#wait(offloading, STEP_MS);
+    }
   }
 
   /** Whether the other end sends nothing, or little, for there is no window left. */
