@@ -8,8 +8,8 @@ import type { Row } from './row.ts';
 
 const PEERS: readonly RigName[] = ['dnat', 'pasta', 'socat', 'slirp4netns'];
 
-/** Of streams: pasta's way without splicing, and a socket to a socket, whatever lies between */
-const STREAM_PEERS: readonly RigName[] = [...PEERS, 'pasta-tap', 'loopback'];
+/** Of streams: the datapath's own way, and a socket to a socket, whatever lies between */
+const STREAM_PEERS: readonly RigName[] = ['forward-datapath', ...PEERS, 'loopback'];
 
 const tcpIn = tcp(1);
 const tcpOut = tcp(1, 'down');
@@ -42,9 +42,9 @@ const memory = (name: string, load: Load): Row => ({
 });
 
 export const FORWARD: readonly Row[] = [
-  veth('forward.tcp.in', tcpIn, { warn: 0.5, fail: 0.08 }, STREAM_PEERS),
-  veth('forward.tcp.out', tcpOut, { warn: 0.45, fail: 0.08 }, STREAM_PEERS),
-  veth('forward.tcp.4', tcp(4), { warn: 0.4, fail: 0.05 }, PEERS),
+  veth('forward.tcp.in', tcpIn, { warn: 0.7, fail: 0.08 }, [...STREAM_PEERS, 'pasta-tap']),
+  veth('forward.tcp.out', tcpOut, { warn: 0.7, fail: 0.08 }, STREAM_PEERS),
+  veth('forward.tcp.4', tcp(4), { warn: 0.5, fail: 0.05 }, PEERS),
   veth('forward.tcp.out.4', tcp(4, 'down'), { warn: 0.4, fail: 0.05 }, []),
   veth('forward.crr.1', connectionRate(1), { warn: 0.4, fail: 0.05 }, PEERS),
   veth('forward.crr.8', connectionRate(8), { warn: 0.4, fail: 0.05 }, PEERS),

@@ -15,11 +15,11 @@ const nat = (name: string, load: Load, peers: readonly RigName[], limits: Limits
   limits: { '': limits },
 });
 
-const TCP_PEERS: readonly RigName[] = ['pasta-out', 'slirp4netns-out'];
+const TCP_PEERS: readonly RigName[] = ['nat-datapath', 'pasta-out', 'slirp4netns-out'];
 
 export const NAT: readonly Row[] = [
-  nat('nat.tcp.up', tcp(1), TCP_PEERS, { warn: 0.45, fail: 0.08 }),
-  nat('nat.tcp.down', tcp(1, 'down'), TCP_PEERS, { warn: 0.4, fail: 0.05 }),
+  nat('nat.tcp.up', tcp(1), TCP_PEERS, { warn: 0.7, fail: 0.08 }),
+  nat('nat.tcp.down', tcp(1, 'down'), TCP_PEERS, { warn: 0.7, fail: 0.08 }),
   nat('nat.tcp.up.4', tcp(4), [], { warn: 0.4, fail: 0.05 }),
   nat('nat.tcp.down.4', tcp(4, 'down'), [], { warn: 0.4, fail: 0.05 }),
   nat('nat.udp.rr', byteTrip('udp'), ['slirp4netns-out'], { warn: 2.2, fail: 15 }),

@@ -97,6 +97,7 @@ export type ForwardRigName =
   | 'direct'
   | 'direct-tap'
   | 'forward'
+  | 'forward-datapath'
   | 'forward-tap'
   | 'forward-memory'
   | 'socat'
@@ -106,7 +107,7 @@ export type ForwardRigName =
   | 'slirp4netns';
 
 /** From a guest to a server outside; `pasta-out` to the host's loopback, which is what it splices */
-export type NatRigName = 'masquerade' | 'nat' | 'pasta-out' | 'slirp4netns-out';
+export type NatRigName = 'masquerade' | 'nat' | 'nat-datapath' | 'pasta-out' | 'slirp4netns-out';
 
 /** From many guests to a server outside */
 export type ManyRigName = 'nat-many' | 'masquerade-many';

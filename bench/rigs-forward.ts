@@ -32,16 +32,20 @@ const direct =
     return { name, client: host, server: guest.namespace, address: guest.ip, pid: undefined };
   };
 
-function startForwarding(host: string, guest: BenchGuest): Promise<ChildProcess> {
+function startForwarding(
+  host: string,
+  guest: BenchGuest,
+  fastPath: 'auto' | 'off' = 'auto',
+): Promise<ChildProcess> {
   const forwards = Object.values(PORTS).map((port) => `${port}:${port}`);
-  return startSwitch(host, { vms: vmsOf([guest], { forwards }) });
+  return startSwitch(host, { vms: vmsOf([guest], { forwards }), fastPath });
 }
 
 const forward =
-  (name: ForwardRigName, make: Make): Build =>
+  (name: ForwardRigName, make: Make, fastPath?: 'off'): Build =>
   async (host, undo) => {
     const guest = await guestOf(make, host, undo);
-    const child = await startForwarding(host, guest);
+    const child = await startForwarding(host, guest, fastPath);
     undo.push(() => stopProgram(child));
     return { name, client: host, server: guest.namespace, address: LOOPBACK, pid: child.pid };
   };
@@ -103,6 +107,7 @@ export const FORWARD_RIGS: Readonly<Record<ForwardRigName, Build>> = {
   direct: direct('direct', vethGuest),
   'direct-tap': direct('direct-tap', tapGuest),
   forward: forward('forward', vethGuest),
+  'forward-datapath': forward('forward-datapath', vethGuest, 'off'),
   'forward-tap': forward('forward-tap', tapGuest),
   'forward-memory': forwardMemory,
   socat: overSocat,

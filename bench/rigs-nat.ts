@@ -33,12 +33,14 @@ async function masquerade(host: string, undo: Undo): Promise<Rig> {
   return { name: 'masquerade', client: guest.namespace, server, address: OUTSIDE, pid: undefined };
 }
 
-async function nat(host: string, undo: Undo): Promise<Rig> {
-  const server = await outside(host, undo);
-  const guest = await vethGuest(host, SERVER_NUMBER, undo);
-  const child = await runSwitch(host, { vms: vmsOf([guest]), network: OUTBOUND }, undo);
-  return { name: 'nat', client: guest.namespace, server, address: OUTSIDE, pid: child.pid };
-}
+const nat =
+  (name: NatRigName, fastPath: 'auto' | 'off'): Build =>
+  async (host, undo) => {
+    const server = await outside(host, undo);
+    const guest = await vethGuest(host, SERVER_NUMBER, undo);
+    const child = await runSwitch(host, { vms: vmsOf([guest]), network: OUTBOUND, fastPath }, undo);
+    return { name, client: guest.namespace, server, address: OUTSIDE, pid: child.pid };
+  };
 
 async function emptyGuest(host: string, undo: Undo): Promise<string> {
   const guest = createNamespace();
@@ -63,7 +65,8 @@ async function slirpOut(host: string, undo: Undo): Promise<Rig> {
 
 export const NAT_RIGS: Readonly<Record<NatRigName, Build>> = {
   masquerade,
-  nat,
+  nat: nat('nat', 'auto'),
+  'nat-datapath': nat('nat-datapath', 'off'),
   'pasta-out': pastaOut,
   'slirp4netns-out': slirpOut,
 };
