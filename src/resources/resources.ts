@@ -179,7 +179,7 @@ export const Flow = Type.Object(
     direction: Type.Enum(['in', 'out'], { description: 'in: begun by the host, out: begun by the guest' }),
     guest: Type.String({ description: 'ADDRESS:PORT of the guest' }),
     remote: Type.String({ description: 'ADDRESS:PORT of the other end, as the guest sees it' }),
-    state: Type.String({ description: "TCP's state (RFC 9293); open for the others" }),
+    state: Type.String({ description: "TCP's state (RFC 9293), or offloaded; open for the others" }),
   },
   closed,
 );

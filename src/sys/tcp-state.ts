@@ -5,7 +5,15 @@
  * A frozen socket keeps its port, and neither sends nor says anything any more: closed, even by the end of the process, it
  * goes without a word to the peer.
  */
-import { AF_INET, getOption, openSocket, SOCK_RAW, SOL_SOCKET, writeSocketAddress } from './inet-socket.ts';
+import {
+  AF_INET,
+  getOption,
+  openSocket,
+  SOCK_RAW,
+  SOL_SOCKET,
+  setOption,
+  writeSocketAddress,
+} from './inet-socket.ts';
 import {
   close,
   connect,
@@ -20,6 +28,7 @@ import {
 
 const IPPROTO_TCP = 6;
 const IPPROTO_RAW = 255;
+const SO_REUSEADDR = 2;
 const SO_PROTOCOL = 38;
 const SO_DOMAIN = 39;
 const TCP_MAXSEG = 2;
@@ -204,12 +213,18 @@ export function frozenReceiveNext(fd: number): number {
 
 /** Lets a frozen socket go on where it was. */
 export function thawTcp(fd: number): void {
-  setNumber(fd, TCP_REPAIR, REPAIR_OFF);
+  endRepair(fd, REPAIR_OFF);
 }
 
 /** Lets the peer of a socket that stands still say something: its window is probed. */
 export function probePeer(fd: number): void {
-  if (setNumber(fd, TCP_REPAIR, REPAIR_ON)) setNumber(fd, TCP_REPAIR, REPAIR_OFF_PROBING);
+  if (setNumber(fd, TCP_REPAIR, REPAIR_ON)) endRepair(fd, REPAIR_OFF_PROBING);
+}
+
+function endRepair(fd: number, how: number): void {
+  setNumber(fd, TCP_REPAIR, how);
+  // Which has taken that away, too: what is left of the connection must not keep a listener's port from the next one.
+  setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 }
 
 /** Sends an IPv4 packet, header included, to the address in it (int32). Needs CAP_NET_RAW; 0, or the error's number. */

@@ -1,4 +1,7 @@
 /** Connections of bulk that the kernel carries: the same bytes whatever happens on the way. */
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import type { Switch } from 'tapswitch';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { NetnsGuest } from '../../src/lab/netns-guest.ts';
@@ -14,6 +17,7 @@ import {
   whenOffloaded,
 } from '../lib/offload-stage.ts';
 
+const VMM = fileURLToPath(new URL('../lib/net-vmm.mjs', import.meta.url));
 const MEBIBYTES = 512;
 const MEBIBYTE = 1024 * 1024;
 const TRANSFERS_MS = 240_000;
@@ -44,6 +48,18 @@ async function expectBothWays(sw: Switch, from: string, to: string, ports: [numb
   await whenOffloaded(sw);
   expect(`same ${await fetch}`).toBe(pushed);
   await whenForgotten(sw);
+}
+
+/** The most connections that are offloaded at a time until `end`. */
+async function mostOffloaded(sw: Switch, end: Promise<unknown>): Promise<number> {
+  let most = 0;
+  const look = async () => {
+    most = Math.max(most, await offloaded(sw));
+  };
+  const looking = setInterval(() => void look(), 20);
+  await end;
+  clearInterval(looking);
+  return most;
 }
 
 describe.skipIf(!bpfAllowed())('offloaded:', { timeout: TRANSFERS_MS }, () => {
@@ -79,6 +95,16 @@ describe.skipIf(!bpfAllowed())('offloaded:', { timeout: TRANSFERS_MS }, () => {
 
   test('in a shared network, beside the fast path -> the same bytes', async () => {
     const sw = await stage.startWithVm({ networks: { default: stage.network({ mode: 'shared' }) } });
+    await serveBoth(guest.namespace);
+    await expectBothWays(sw, stage.host.path, '127.0.0.1', [15300, 15301]);
+  });
+
+  test('to a guest on a TAP that a VMM holds -> the same bytes', async () => {
+    const name = `tap${process.pid % 1e6}`;
+    const vmm = stage.keep(stage.host.path, [process.execPath, VMM, name, stage.host.path, 'vm2']);
+    await Promise.race([once(vmm.child.stdout as Readable, 'data'), vmm.ended]);
+    const sw = await stage.start({ fastPath: 'auto' });
+    await sw.attach('a', { ...stage.vm(2, { tap: name }), forwards: ['15300:5300', '15301:5301'] });
     await serveBoth(guest.namespace);
     await expectBothWays(sw, stage.host.path, '127.0.0.1', [15300, 15301]);
   });
@@ -204,11 +230,7 @@ describe.skipIf(!bpfAllowed())('offloaded:', { timeout: TRANSFERS_MS }, () => {
     const capture = await sw.capture({ vms: ['a'], filter: 'udp' });
     await stage.serve(guest.namespace, 'blob', 5301, MEBIBYTES);
     const fetched = stage.call(stage.host.path, 'fetch', '127.0.0.1', 15301);
-    let most = 0;
-    const looking = setInterval(() => void offloaded(sw).then((now) => (most = Math.max(most, now))), 20);
-    await fetched;
-    clearInterval(looking);
-    expect(most).toBe(1);
+    expect(await mostOffloaded(sw, fetched)).toBe(1);
     capture.stop();
   });
 });
@@ -222,10 +244,7 @@ for (const [what, options, changes] of [
     await sw.attach('a', stage.vm(2, { forwards: ['15300:5300'], ...changes }));
     await stage.serve(guest.namespace, 'digest', 5300);
     const push = stage.call(stage.host.path, 'push', '127.0.0.1', 15300, MEBIBYTES);
-    let most = 0;
-    const looking = setInterval(() => void offloaded(sw).then((now) => (most = Math.max(most, now))), 20);
+    expect(await mostOffloaded(sw, push)).toBe(0);
     expect(await push).toMatch(/^same /);
-    clearInterval(looking);
-    expect(most).toBe(0);
   });
 }

@@ -57,6 +57,8 @@ const MOST_ATTEMPTS = 3;
 /** How long a connection may take to come to rest, and how often it is looked whether it has */
 const REST_MS = 100;
 const STEP_MS = 1;
+/** How long the other end is shut out at least before it counts as such: what had passed the program is in the socket then */
+const SHUT_MS = 2;
 /** A window is closed, `bytes`: a kernel's never goes down to nothing while there is room */
 const CLOSED_WINDOW = 8 * 1024;
 /** When it is looked whether something was on its way to the host's socket as that was frozen */
@@ -156,7 +158,7 @@ export class Offload {
     const mode = stage === HOLDING ? HOLDING_MODE : NOTING;
     offloading.stage = stage;
     if (this.#write(offloading.hostKey, waitingEntry(mode, this.#offloads.worker))) {
-      this.#wait(offloading, STEP_MS);
+      this.#wait(offloading, stage === HOLDING ? SHUT_MS : STEP_MS);
       return true;
     }
     this.#goOn(offloading);
@@ -186,7 +188,6 @@ export class Offload {
     const { timestamp } = offloading.toGuest;
     const isQuiet = stage === CLOSING && this.#isQuiet(offloading);
     if (isQuiet && timestamp !== undefined) this.#enter(offloading, HOLDING);
-    // A step ago at least the other end was shut out: what had passed the program before is in the socket by now.
     else if (stage === HOLDING && timestamp !== undefined && isAtRest(flow) && isDrained(flow.fd))
       this.#handOver(offloading, timestamp);
     else {
