@@ -54,8 +54,9 @@ const BULK_BYTES = 16 * 1024 * 1024;
 const BULK_MS = 256;
 /** Attempts to offload a connection: what keeps one from it may pass */
 const MOST_ATTEMPTS = 3;
-/** How long a connection may take to come to rest, and how often it is looked whether it has */
-const REST_MS = 100;
+/** How long windows may take to run down, then the rest to be handed on, and how often it is looked whether they have */
+const CLOSE_MS = 250;
+const HOLD_MS = 100;
 const STEP_MS = 1;
 /** How long the other end is shut out at least before it counts as such: what had passed the program is in the socket then */
 const SHUT_MS = 2;
@@ -147,7 +148,6 @@ export class Offload {
       return;
     }
     offloading.grant = grant;
-    offloading.deadlineMs = (this.#context.clock.ms + REST_MS) | 0;
     if (!this.#enter(offloading, CLOSING)) return;
     flow.windowBound = 0;
     closeWindow(flow.fd, true);
@@ -155,10 +155,12 @@ export class Offload {
 
   /** False where there is no room for one more connection: others have it. */
   #enter(offloading: Offloading, stage: number): boolean {
-    const mode = stage === HOLDING ? HOLDING_MODE : NOTING;
+    const holds = stage === HOLDING;
+    const mode = holds ? HOLDING_MODE : NOTING;
     offloading.stage = stage;
+    offloading.deadlineMs = (this.#context.clock.ms + (holds ? HOLD_MS : CLOSE_MS)) | 0;
     if (this.#write(offloading.hostKey, waitingEntry(mode, this.#offloads.worker))) {
-      this.#wait(offloading, stage === HOLDING ? SHUT_MS : STEP_MS);
+      this.#wait(offloading, holds ? SHUT_MS : STEP_MS);
       return true;
     }
     this.#goOn(offloading);

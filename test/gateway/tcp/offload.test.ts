@@ -168,7 +168,7 @@ describe('a connection that may be offloaded', () => {
     expect(flow.windowBound).toBe(0);
     expect(entries.size).toBe(1);
     flow.waiting = 1;
-    pass(99);
+    pass(249);
     expect(flow.offloading).toBeDefined();
     pass(2);
     expect(flow.offloading).toBeUndefined();
