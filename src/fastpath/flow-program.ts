@@ -130,6 +130,17 @@ function note(code: BpfAssembler, field: number): BpfAssembler {
   return code.set(2, 1).store(1, ENTRY, field, 2);
 }
 
+/** How many bytes of options there are into register 4, within bounds that the verifier sees. */
+function optionBytes(code: BpfAssembler): BpfAssembler {
+  return code
+    .move(4, LENGTH)
+    .shiftLeft(4, 2)
+    .add(4, -20)
+    .and(4, 0x3f)
+    .ifLess(4, 1, 'odd')
+    .ifMore(4, MOST_OPTION_BYTES, 'odd');
+}
+
 /** Loads the options behind the headers; jumps to `odd` when they have a length of no shape that is known. */
 function loadOptions(code: BpfAssembler): void {
   // Nothing may be read that was not written.
@@ -140,15 +151,7 @@ function loadOptions(code: BpfAssembler): void {
     .shiftRight(LENGTH, 4)
     .ifEqual(LENGTH, 5, 'loaded');
   for (const words of [WITH_TIMESTAMPS, ...WITH_RANGES]) code.ifEqual(LENGTH, words, 'known');
-  code
-    .go('odd')
-    .label('known')
-    .move(4, LENGTH)
-    .shiftLeft(4, 2)
-    .add(4, -20)
-    .and(4, 0x3f)
-    .ifLess(4, 1, 'odd')
-    .ifMore(4, MOST_OPTION_BYTES, 'odd')
+  optionBytes(code.go('odd').label('known'))
     .move(1, CONTEXT)
     .set(2, OPTIONS)
     .move(3, FP)
@@ -310,14 +313,7 @@ export function relayProgram(flows: number): Uint8Array {
   replaceSum(code, L4_CSUM_REPLACE, TCP_CHECKSUM, 0);
   storeHeaders(code, 0, IP_CHECKSUM);
   storeHeaders(code, ADDRESSES, TCP_CHECKSUM - ADDRESSES);
-  code
-    .ifEqual(LENGTH, 5, 'send')
-    .move(4, LENGTH)
-    .shiftLeft(4, 2)
-    .add(4, -20)
-    .and(4, 0x3f)
-    .ifLess(4, 1, 'odd')
-    .ifMore(4, MOST_OPTION_BYTES, 'odd')
+  optionBytes(code.ifEqual(LENGTH, 5, 'send'))
     .move(1, CONTEXT)
     .set(2, OPTIONS)
     .move(3, FP)

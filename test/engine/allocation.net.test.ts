@@ -107,7 +107,8 @@ test(`${FRAMES} small frames through a worker -> its isolate collects nothing`, 
   let from = await after(WARM_UP);
   const main = lines.find((line) => line.includes('Mark-Compact') && line.includes('GC in old space'));
   expect(main).toBeDefined();
-  const ofWorker = (line: string) => /^\[\d+:0x/.test(line) && line.split(':')[1] !== main?.split(':')[1];
+  const ofWorker = (line: string) =>
+    isolateOf(line) !== undefined && isolateOf(line) !== isolateOf(main as string);
   expect(lines.some(ofWorker), 'the worker`s collections are seen').toBe(true);
   const windows: string[][] = [];
   while (windows.length < WINDOWS && !windows.some((window) => window.length === 0)) {
@@ -117,6 +118,11 @@ test(`${FRAMES} small frames through a worker -> its isolate collects nothing`, 
   }
   expect(windows).toContainEqual([]);
 });
+
+/** The isolate that a line of `--trace-gc` is of. */
+function isolateOf(line: string): string | undefined {
+  return /^\[\d+:(0x[0-9a-f]+)\]/.exec(line)?.[1];
+}
 
 /** A 64-byte UDP frame between two guests, whose receiver has nobody listening there. */
 function udpFrame(): Buffer {
