@@ -11,27 +11,19 @@
 import { TCX } from '../sys/bpf.ts';
 import { BpfAssembler, FP, type Width } from '../sys/bpf-assembler.ts';
 import { FLOW, FLOW_KEY, HOLDING, RELAYING } from './flow-entry.ts';
+import {
+  CONTEXT,
+  ETHERTYPE_IPV4_BYTES,
+  HELPER,
+  loadHeaders,
+  lookUp,
+  PACKET,
+  SKB,
+  VERSION_4_WITHOUT_OPTIONS,
+} from './skb.ts';
 
-// struct __sk_buff
-const SKB_LENGTH = 0;
-const SKB_VLAN_PRESENT = 20;
-const SKB_IFINDEX = 40;
-
-// enum bpf_func_id
-const MAP_LOOKUP = 1;
-const SKB_STORE_BYTES = 9;
-const L3_CSUM_REPLACE = 10;
-const L4_CSUM_REPLACE = 11;
-const REDIRECT = 23;
-const SKB_LOAD_BYTES = 26;
-const CSUM_DIFF = 28;
-const SKB_CHANGE_TYPE = 32;
-const REDIRECT_NEIGH = 152;
 const BPF_F_PSEUDO_HDR = 0x10;
-const PACKET_HOST = 0; // linux/if_packet.h
 
-const ETHERTYPE_IPV4_BYTES = 0x0008; // as a little-endian load sees it
-const VERSION_4_WITHOUT_OPTIONS = 0x45;
 const PROTOCOL_TCP = 6;
 /** The "more fragments" bit and the fragment's offset, as a little-endian load sees them */
 const FRAGMENT_BITS = 0xff3f;
@@ -72,11 +64,10 @@ const CAME = -110;
 const GOES = -214;
 const KEY = -232;
 
-/** Register of the program's context */
-export const CONTEXT = 6;
 const ENTRY = 7;
-/** Length of the options, later sums */
+/** The data offset, in words */
 const LENGTH = 8;
+/** Length of the payload, later sums */
 const PAYLOAD = 9;
 
 /**
@@ -84,16 +75,7 @@ const PAYLOAD = 9;
  * segment of a known flow, or begins a connection. The program's context is in its register.
  */
 function findFlow(code: BpfAssembler, flows: number, other: string): BpfAssembler {
-  return code
-    .load(4, 2, CONTEXT, SKB_VLAN_PRESENT)
-    .ifNot(2, 0, other)
-    .move(1, CONTEXT)
-    .set(2, 0)
-    .move(3, FP)
-    .add(3, CAME)
-    .set(4, HEADER_BYTES)
-    .call(SKB_LOAD_BYTES)
-    .ifNot(0, 0, other)
+  loadHeaders(code, CAME, HEADER_BYTES, other)
     .load(2, 2, FP, CAME + ETHERTYPE)
     .ifNot(2, ETHERTYPE_IPV4_BYTES, other)
     .load(1, 2, FP, CAME + VERSION_IHL)
@@ -104,20 +86,15 @@ function findFlow(code: BpfAssembler, flows: number, other: string): BpfAssemble
     .ifAny(2, FRAGMENT_BITS, other)
     .load(1, 2, FP, CAME + CONTROL_BITS)
     .ifAny(2, SYN, other)
-    .load(4, 2, CONTEXT, SKB_IFINDEX)
+    .load(4, 2, CONTEXT, SKB.interface)
     .store(4, FP, KEY + FLOW_KEY.interface, 2)
     .load(4, 2, FP, CAME + ADDRESSES)
     .store(4, FP, KEY + FLOW_KEY.source, 2)
     .load(4, 2, FP, CAME + ADDRESSES + 4)
     .store(4, FP, KEY + FLOW_KEY.destination, 2)
     .load(4, 2, FP, CAME + PORTS)
-    .store(4, FP, KEY + FLOW_KEY.ports, 2)
-    .map(1, flows)
-    .move(2, FP)
-    .add(2, KEY)
-    .call(MAP_LOOKUP)
-    .ifEqual(0, 0, other)
-    .move(ENTRY, 0);
+    .store(4, FP, KEY + FLOW_KEY.ports, 2);
+  return lookUp(code, flows, KEY).ifEqual(0, 0, other).move(ENTRY, 0);
 }
 
 /** The same for flows that are relayed, for filters: what others see, or do not see, of them. */
@@ -156,7 +133,7 @@ function loadOptions(code: BpfAssembler): void {
     .set(2, OPTIONS)
     .move(3, FP)
     .add(3, CAME + OPTIONS)
-    .call(SKB_LOAD_BYTES)
+    .call(HELPER.loadBytes)
     .ifNot(0, 0, 'odd')
     .load(4, 2, FP, CAME + OPTIONS)
     .ifNot(2, NOPS_AND_TIMESTAMPS, 'odd')
@@ -248,7 +225,7 @@ function difference(code: BpfAssembler, from: number, bytes: number): void {
     .add(3, GOES + from)
     .set(4, bytes)
     .set(5, 0)
-    .call(CSUM_DIFF)
+    .call(HELPER.checksumDifference)
     .move(PAYLOAD, 0);
 }
 
@@ -265,7 +242,7 @@ function storeHeaders(code: BpfAssembler, from: number, bytes: number): void {
     .add(3, GOES + from)
     .set(4, bytes)
     .set(5, 0);
-  code.call(SKB_STORE_BYTES);
+  code.call(HELPER.storeBytes);
 }
 
 /** What the worker wants to know of the segment, as it goes on. */
@@ -293,7 +270,7 @@ function takeNotes(code: BpfAssembler): void {
     .store(4, ENTRY, FLOW.acknowledged, 2)
     .set(1, 1)
     .atomicAdd(ENTRY, FLOW.frames, 1)
-    .load(4, 1, CONTEXT, SKB_LENGTH)
+    .load(4, 1, CONTEXT, SKB.length)
     .atomicAdd(ENTRY, FLOW.bytesOnWire, 1);
 }
 
@@ -306,11 +283,11 @@ export function relayProgram(flows: number): Uint8Array {
   writeHeaders(code);
   takeNotes(code);
   difference(code, ADDRESSES, 8);
-  replaceSum(code, L3_CSUM_REPLACE, IP_CHECKSUM, 0);
-  replaceSum(code, L4_CSUM_REPLACE, TCP_CHECKSUM, BPF_F_PSEUDO_HDR);
+  replaceSum(code, HELPER.replaceIpChecksum, IP_CHECKSUM, 0);
+  replaceSum(code, HELPER.replaceChecksum, TCP_CHECKSUM, BPF_F_PSEUDO_HDR);
   // The checksum in between is the same in both.
   difference(code, PORTS, HEADER_BYTES - PORTS + MOST_OPTION_BYTES);
-  replaceSum(code, L4_CSUM_REPLACE, TCP_CHECKSUM, 0);
+  replaceSum(code, HELPER.replaceChecksum, TCP_CHECKSUM, 0);
   storeHeaders(code, 0, IP_CHECKSUM);
   storeHeaders(code, ADDRESSES, TCP_CHECKSUM - ADDRESSES);
   optionBytes(code.ifEqual(LENGTH, 5, 'send'))
@@ -319,24 +296,24 @@ export function relayProgram(flows: number): Uint8Array {
     .move(3, FP)
     .add(3, GOES + OPTIONS)
     .set(5, 0)
-    .call(SKB_STORE_BYTES)
+    .call(HELPER.storeBytes)
     .label('send')
     .load(4, 1, ENTRY, FLOW.egress)
     .load(4, 2, ENTRY, FLOW.routed)
     .ifNot(2, 0, 'route')
     .set(2, 0)
-    .call(REDIRECT)
+    .call(HELPER.redirect)
     .exit()
     .label('route')
     // To the TAP's own address it was not, and the loopback would take it for somebody else's.
     .move(1, CONTEXT)
-    .set(2, PACKET_HOST)
-    .call(SKB_CHANGE_TYPE)
+    .set(2, PACKET.host)
+    .call(HELPER.changeType)
     .load(4, 1, ENTRY, FLOW.egress)
     .set(2, 0)
     .set(3, 0)
     .set(4, 0)
-    .call(REDIRECT_NEIGH)
+    .call(HELPER.redirectToNeighbour)
     .exit()
     // The sender will say it again, to whoever has the connection by then.
     .label('hold')

@@ -8,7 +8,17 @@
 
 import { TCX } from '../sys/bpf.ts';
 import { BpfAssembler, FP } from '../sys/bpf-assembler.ts';
-import { CONTEXT, findRelayed } from './flow-program.ts';
+import { findRelayed } from './flow-program.ts';
+import {
+  CONTEXT,
+  ETHERTYPE_IPV4_BYTES,
+  HELPER,
+  loadHeaders,
+  lookUp,
+  PACKET,
+  SKB,
+  VERSION_4_WITHOUT_OPTIONS,
+} from './skb.ts';
 
 /** Layout of a port in the `ports` map, keyed by interface index (u32). */
 export const PORT = {
@@ -26,24 +36,9 @@ export const PORT = {
 /** Layout of a key of the `destinations` map; its value is an interface index (u32). */
 export const DESTINATION = { network: 0, macHigh: 4, macLow: 8, bytes: 12 } as const;
 
-// struct __sk_buff
-const SKB_LENGTH = 0;
-const SKB_PACKET_TYPE = 4;
-const SKB_VLAN_PRESENT = 20;
-const SKB_INGRESS_IFINDEX = 36;
-const SKB_IFINDEX = 40;
-
-const PACKET_OUTGOING = 4; // linux/if_packet.h
-
-const MAP_LOOKUP = 1;
-const REDIRECT = 23;
-const SKB_LOAD_BYTES = 26;
-
 const ETHERNET_HEADER_BYTES = 14;
 const IPV4_HEADER_BYTES = 20;
 const HEADER_BYTES = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES;
-const VERSION_4_WITHOUT_OPTIONS = 0x45;
-const ETHERTYPE_IPV4_BYTES = 0x0008; // as a little-endian load sees it
 // Where the headers lie on the stack, so that the addresses are aligned.
 const FRAME = -40;
 const DESTINATION_MAC = FRAME;
@@ -60,18 +55,7 @@ const EGRESS = 8;
 
 /** Goes on with a program: falls through when the frame is for the fast path, jumps to `slow` when not. */
 function decide(ports: number, destinations: number, code = new BpfAssembler()): BpfAssembler {
-  code
-    .move(CONTEXT, 1)
-    .load(4, 2, CONTEXT, SKB_VLAN_PRESENT)
-    .ifNot(2, 0, 'slow')
-    // headers to the stack
-    .move(1, CONTEXT)
-    .set(2, 0)
-    .move(3, FP)
-    .add(3, FRAME)
-    .set(4, HEADER_BYTES)
-    .call(SKB_LOAD_BYTES)
-    .ifNot(0, 0, 'slow')
+  loadHeaders(code.move(CONTEXT, 1), FRAME, HEADER_BYTES, 'slow')
     .load(2, 2, FP, ETHERTYPE)
     .ifNot(2, ETHERTYPE_IPV4_BYTES, 'slow')
     // a sound header without options
@@ -80,11 +64,11 @@ function decide(ports: number, destinations: number, code = new BpfAssembler()):
     .load(2, 2, FP, TOTAL_LENGTH)
     .fromNetwork16(2)
     .ifLess(2, IPV4_HEADER_BYTES, 'slow')
-    .load(4, 3, CONTEXT, SKB_LENGTH)
+    .load(4, 3, CONTEXT, SKB.length)
     .add(3, -ETHERNET_HEADER_BYTES)
     .ifGreater(2, 3, 'slow');
   // the port it came in by
-  code.load(4, 2, CONTEXT, SKB_IFINDEX).store(4, FP, INDEX_KEY, 2);
+  code.load(4, 2, CONTEXT, SKB.interface).store(4, FP, INDEX_KEY, 2);
   lookUp(code, ports, INDEX_KEY).ifEqual(0, 0, 'slow').move(PORT_ENTRY, 0);
   // speaks as itself?
   for (const [part, stored] of [
@@ -106,19 +90,15 @@ function decide(ports: number, destinations: number, code = new BpfAssembler()):
   return lookUp(code, destinations, DESTINATION_KEY)
     .ifEqual(0, 0, 'slow')
     .load(4, EGRESS, 0, 0)
-    .load(4, 2, CONTEXT, SKB_IFINDEX)
+    .load(4, 2, CONTEXT, SKB.interface)
     .ifSame(2, EGRESS, 'slow');
-}
-
-function lookUp(code: BpfAssembler, map: number, key: number): BpfAssembler {
-  return code.map(1, map).move(2, FP).add(2, key).call(MAP_LOOKUP);
 }
 
 function count(code: BpfAssembler, entry: number, frames: number, bytes: number): BpfAssembler {
   return code
     .set(1, 1)
     .atomicAdd(entry, frames, 1)
-    .load(4, 1, CONTEXT, SKB_LENGTH)
+    .load(4, 1, CONTEXT, SKB.length)
     .atomicAdd(entry, bytes, 1);
 }
 
@@ -132,7 +112,7 @@ export function redirectProgram(ports: number, destinations: number): Uint8Array
     .label('send')
     .move(1, EGRESS)
     .set(2, 0)
-    .call(REDIRECT)
+    .call(HELPER.redirect)
     .exit()
     .label('slow')
     .set(0, TCX.next)
@@ -176,12 +156,12 @@ export function filterProgram(maps: FilterMaps): Uint8Array {
  * out after it came in by another interface, and so was redirected; nothing of what the switch itself sends, or gets.
  */
 export function snifferProgram(maps: FilterMaps, bytes: number): Uint8Array {
-  const code = new BpfAssembler().load(4, 2, 1, SKB_PACKET_TYPE).ifEqual(2, PACKET_OUTGOING, 'outgoing');
+  const code = new BpfAssembler().load(4, 2, 1, SKB.packetType).ifEqual(2, PACKET.outgoing, 'outgoing');
   return decideAll(maps, code, 'own')
     .set(0, bytes)
     .exit()
     .label('outgoing')
-    .load(4, 2, 1, SKB_INGRESS_IFINDEX)
+    .load(4, 2, 1, SKB.ingressInterface)
     .ifEqual(2, 0, 'own')
     .set(0, bytes)
     .exit()

@@ -54,6 +54,9 @@ export const TIMER_END = 5;
 /** Another try to open the guest's side */
 export const TIMER_OPEN = 6;
 
+/** Of a window: no bound but its buffer's */
+export const UNBOUND = 0x7fffffff;
+
 export class TcpFlow extends IndexedFlow<TcpFlow> implements Pollable, Timed, Sender {
   readonly events: FlowEvents;
   readonly timer: Timer;
@@ -185,7 +188,7 @@ export class TcpFlow extends IndexedFlow<TcpFlow> implements Pollable, Timed, Se
   bulkMark = 0;
   bulkSinceMs = 0;
   /** Bytes that are to be offered at most beyond what is promised already */
-  windowBound = 0x7fffffff;
+  windowBound = UNBOUND;
   offloadAttempts = 0;
   offloading: Offloading | undefined = undefined;
 

@@ -43,7 +43,7 @@ import {
 } from '../../sys/tcp-state.ts';
 import * as tcp from '../../wire/tcp.ts';
 import type { GatewayContext } from '../context.ts';
-import type { TcpFlow } from './flow.ts';
+import { type TcpFlow, UNBOUND } from './flow.ts';
 import { sendToHost } from './host-segment.ts';
 import { fits, isAtRest, isFit } from './offload-fit.ts';
 import { ASKED, CLOSING, HOLDING, OFFLOADED, Offloading, PROVING, reverse } from './offloading.ts';
@@ -73,7 +73,6 @@ const LOOKS_BETWEEN_PROBES = 300;
 const MOST_PROBES = 9;
 /** What both sides are offered to begin again with, `bytes`; the next segment brings the window that the other has */
 const FIRST_WINDOW = 64 * 1024;
-const NO_BOUND = 0x7fffffff;
 const MAC_PAIR_BYTES = 12;
 
 /** How the control thread and the programs are reached. */
@@ -212,7 +211,7 @@ export class Offload {
     const { flow } = offloading;
     this.#offloads.flows.delete(offloading.hostKey);
     flow.offloading = undefined;
-    flow.windowBound = NO_BOUND;
+    flow.windowBound = UNBOUND;
     if (flow.hasHost) closeWindow(flow.fd, false);
     flow.owesAck = true;
     this.#owner.list(flow);
